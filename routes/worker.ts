@@ -15,7 +15,7 @@ export interface WorkerDetails {
   software?: boolean | undefined;
   /** Why this device was chosen, such as "CPU engine: there is no WebGPU adapter". */
   deviceReason?: string | undefined;
-  /** What an operator should know about the device. */
+  /** Warning about the device for the operator. */
   warning?: string | null | undefined;
   /** The format of the weights in memory. */
   quant?: string | undefined;
@@ -96,5 +96,7 @@ export async function waitUntilReady(
 
 function workerFailed(error: unknown): InferenceError {
   const reason = error instanceof InferenceError ? `: ${error.message}` : "";
-  return new InferenceError("not_ready", `The worker has failed${reason}`, { cause: error });
+  return new InferenceError("not_ready", `The worker has failed${reason}; see its log`, {
+    cause: error,
+  });
 }

@@ -33,14 +33,14 @@ const createChatCompletion = defineRoute({
   tags: ["Chat"],
   summary: "Create a chat completion",
   description: "Generates a reply. Resumes from `state_id` or `conversation` when given. The " +
-    "response has OpenAI's format, and the `state_id` of the new state beside `choices` and in " +
+    "response has OpenAI's format, plus the `state_id` of the new state at the top level and in " +
     "each choice.\n\n" +
     "With `stream`, the response is a stream of server-sent events. Each event is `data: ` and a " +
     "JSON object: for each choice a chunk with the role, chunks with text, and a chunk with the " +
     "`finish_reason` and the `state_id`; then, if requested, a chunk with the usage. The last event " +
     "is `data: [DONE]`. An error during the stream is sent as an event with the `state_id` that " +
     "resumes the turn, and ends the stream without `[DONE]`. The ids in the header `x-state-id` " +
-    "can be resumed in any case.\n\n" + describeForeignFields("chat"),
+    "can be resumed even if the stream fails.\n\n" + describeForeignFields("chat"),
   request: {
     headers: idempotencyHeaders,
     body: jsonBody(rejectForeignFields(chatSchema, "chat"), "The chat completion request."),

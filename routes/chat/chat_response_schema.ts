@@ -8,7 +8,7 @@ import { chatLogprobsSchema } from "../generation/logprobs_schema.ts";
 /** Fields that all objects of one response share. */
 export const commonFields = {
   id: z.string().openapi({
-    description: "Id of the response, equal in all its chunks.",
+    description: "Id of the response; the same in all of its chunks.",
     example: "chatcmpl-0123456789abcdef0123456789abcdef0123456789abcdef",
   }),
   created: epochSeconds.openapi({ description: "Creation time in epoch seconds." }),
@@ -19,7 +19,7 @@ export const commonFields = {
   }),
 };
 
-/** The new state of a choice. Beside `choices`, it is the state of the first one. */
+/** The new state of a choice. At the top level, it is the state of the first choice. */
 export const stateFields = {
   state_id: z.string().nullable().optional().openapi({
     description: "The state after the reply; null if it was not stored.",
@@ -86,7 +86,7 @@ export const completionSchema = z.object({
     description: "The object type.",
     example: "chat.completion",
   }),
-  choices: z.array(choiceSchema).min(1).openapi({ description: "The choices, as many as `n`." }),
+  choices: z.array(choiceSchema).min(1).openapi({ description: "The `n` choices." }),
   usage: usageSchema,
   ...stateFields,
 }).openapi("ChatCompletion");
@@ -103,7 +103,7 @@ const chunkChoiceSchema = z.object({
       example: "Hi",
     }),
   }).openapi({
-    description: "The difference to the previous chunk; empty in the last chunk of a choice.",
+    description: "The addition to the previous chunks; empty in the last chunk of a choice.",
   }),
   logprobs,
   finish_reason: finishReason.nullable().openapi({

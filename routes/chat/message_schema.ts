@@ -13,7 +13,7 @@ const textPart = z.object({
 const content = z.union([z.string(), z.array(textPart)], {
   error: "expected a string or a list of text parts",
 }).openapi({
-  description: "A text, or text parts, which are joined with newlines.",
+  description: "A string, or a list of text parts, which are joined with newlines.",
   example: "Hello",
 });
 

@@ -98,7 +98,7 @@ export const textCompletionSchema = z.object({
   ...objectFields,
   choices: z.array(
     z.object({ ...choiceFields, finish_reason: finishReason }).openapi("TextChoice"),
-  ).min(1).openapi({ description: "The choices, as many as `n`." }),
+  ).min(1).openapi({ description: "The `n` choices." }),
   usage: usageSchema,
 }).openapi("TextCompletion");
 

@@ -40,8 +40,9 @@ const createCompletion = defineRoute({
   summary: "Create a completion",
   description:
     "Continues a text without a chat template. Resumes from `state_id` when given. The " +
-    "response has OpenAI's format and the new `state_id`, which can be resumed with more text, or " +
-    "without text to continue a truncated reply. Streams work like those of chat completions.\n\n" +
+    "response has OpenAI's format, plus the `state_id` of the new state. Resume that state with " +
+    "more text, or without text to continue a truncated reply. Streams have the same form as those " +
+    "of chat completions.\n\n" +
     describeForeignFields("completions"),
   request: {
     headers: idempotencyHeaders,

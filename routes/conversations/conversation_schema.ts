@@ -19,7 +19,8 @@ export const metadata = z.record(z.string().max(64), z.string().max(512)).refine
 export const CREATE_ONLY_FIELDS = {
   items: {
     accepts: z.array(z.unknown()).max(0),
-    message: "add messages with POST /v1/conversations/{id}/items",
+    message:
+      "only a new conversation accepts items; add messages with POST /v1/conversations/{id}/items",
   },
 } satisfies UnsupportedFields;
 

@@ -241,7 +241,7 @@ function assertNeutral(body: Body, groups: readonly Group[]): void {
         : neutral.includes(value);
       if (accepted) continue;
       const shown = JSON.stringify(value).slice(0, 80);
-      const message = `${param}: ${shown} is not supported; leave it out, and ${remedy}`;
+      const message = `${param}: ${shown} is not supported; omit it, and ${remedy}`;
       throw new InferenceError("unsupported_value", message, { param });
     }
   }

@@ -28,7 +28,7 @@ const conversation = z.union(
 export const generationFields = {
   model: modelId.nullish().openapi({
     description: "The model's id from `/v1/models`, or `default`; any other name returns 404 " +
-      "`model_not_found`. Default, also for an empty string: the running model.",
+      "`model_not_found`. Default, and for an empty string: the running model.",
     example: "default",
   }),
   state_id: stateId.nullish().openapi({
@@ -52,9 +52,9 @@ export const generationFields = {
     example: 86_400,
   }),
   store: z.boolean().nullish().openapi({
-    description: "`false`: nothing is stored: neither the state nor the text nor, under an " +
-      "`Idempotency-Key`, the response; `state_id` is null. Not allowed in a conversation. " +
-      "Default: `true`.",
+    description:
+      "With `false`, the worker stores nothing: no state, no text, and no response for an " +
+      "`Idempotency-Key`; `state_id` is null. Not allowed in a conversation. Default: `true`.",
     example: true,
   }),
   stream: z.boolean().nullish().openapi({
@@ -68,7 +68,7 @@ export const generationFields = {
     }),
   }).nullish().openapi({ description: "Options for streaming." }),
   max_tokens: tokenLimit.nullish().openapi({
-    description: "Maximum number of tokens to generate. Default, also for -1: 512.",
+    description: "Maximum number of tokens to generate. Default: 512; -1 selects the default.",
     example: 256,
   }),
   ignore_eos: z.boolean().nullish().openapi({
@@ -85,7 +85,7 @@ export const generationFields = {
   }),
   n: z.int().min(1).max(MAX_CHOICES).nullish().openapi({
     description: "Number of choices, each with its own `state_id`. The prompt is processed once. " +
-      "The first choice equals that of `n` 1; the others use the consecutive seeds.",
+      "The first choice is the same as with `n: 1`; the others use the seeds that follow.",
     example: 1,
   }),
   ...samplingFields,
@@ -159,6 +159,7 @@ export function assertConversationStored(
   { store, conversation }: Pick<TurnBody, "store" | "conversation">,
 ): void {
   if (store !== false || conversation === null || conversation === undefined) return;
-  const message = "store: false is not allowed in a conversation, which needs a stored state";
+  const message =
+    "store: false is not allowed in a conversation, which needs a stored state; omit store";
   throw new InferenceError("invalid_value", message, { param: "store" });
 }

@@ -22,9 +22,9 @@ const probabilityFields = {
 const tokenLogprobSchema = z.object(probabilityFields).openapi("TokenLogprob");
 
 /** Description of the limit on log probabilities. */
-export const LOGPROBS_LIMIT = "Without streaming, the number of choices, times the token limit, " +
-  "times the probabilities per token (the top ones and the token's own) is at most 200,000. A " +
-  "stream with as many unread probabilities ends with `length` and can be continued.";
+export const LOGPROBS_LIMIT = "Without streaming, the number of choices times the token limit " +
+  "times the probabilities per token (the top ones and the token's own) must not exceed 200,000. " +
+  "A stream ends with `length` once 200,000 probabilities are unread, and can be continued.";
 
 /** Number of most probable tokens returned with each token. */
 export const topLogprobs = z.int().min(0).max(20);
@@ -92,7 +92,7 @@ export function textLogprobs(
     tokens: texts,
     token_logprobs: tokens.map(({ logprob }) => logprob),
     top_logprobs: tokens.map(({ top }) =>
-      // Of tokens with the same text, the most probable one is kept.
+      // If several tokens have the same text, the most probable one overwrites the others.
       Object.fromEntries(top.toReversed().map(({ bytes, logprob }) => [textOf(bytes), logprob]))
     ),
     text_offset: texts.map((text) => {

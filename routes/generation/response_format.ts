@@ -65,7 +65,7 @@ const regex = z.string().nullish().openapi({
 });
 
 const choices = z.array(z.string()).nullish().openapi({
-  description: "The reply must be one of these texts.",
+  description: "The reply must be one of these strings.",
   example: ["yes", "no"],
 });
 
@@ -78,7 +78,7 @@ const grammar = z.string().nullish().openapi({
 const schemaOrText = z.union([jsonSchema, z.string()], {
   error: "expected a JSON schema, as an object or as its text",
 }).nullish().openapi({
-  description: "A JSON schema, as an object or as text, that the reply must match.",
+  description: "A JSON schema that the reply must match, as an object or as a string.",
   example: { type: "array", items: { type: "integer" }, maxItems: 3 },
 });
 

@@ -54,7 +54,7 @@ export const samplingFields = {
   ...numericFields(),
   logit_bias: logitBias.nullish().openapi({
     description:
-      `Values from -100 to 100 added to logits, by token id; at most ${MAX_LOGIT_BIASES} entries.`,
+      `Token ids with a value from -100 to 100 to add to the logit; at most ${MAX_LOGIT_BIASES} entries.`,
     example: { "261": -100 },
     maxProperties: MAX_LOGIT_BIASES,
   }),

@@ -13,8 +13,8 @@ export function documentedFields<T extends UnsupportedFields>(
   const shape = Object.entries(fields).map(([name, { accepts, message }]) => {
     const { $schema: _, ...schema } = z.toJSONSchema(accepts.nullable());
     const description =
-      `Accepted only with a value that has no effect, else 400 \`unsupported_value\`: ` +
-      `${message}.`;
+      `${message[0].toUpperCase()}${message.slice(1)}. Any value with an effect ` +
+      "returns 400 `unsupported_value`.";
     const documentation = { ...schema, description, example: null } as object;
     return [name, z.unknown().optional().openapi(documentation)];
   });

@@ -13,8 +13,8 @@ export interface BodyLimits {
   /** Maximum size in bytes. */
   maxBytes: number;
   /**
-   * Maximum time between two chunks. After three times this time, it also is the maximum average time
-   * per 64 KiB.
+   * Maximum time between two chunks. Once three times this time has passed, it also limits the average
+   * time per 64 KiB.
    */
   stallTimeoutMs: number;
 }
@@ -51,7 +51,9 @@ export async function readJson<T>(
   return await limits.largeBodies.process(bytes.length, async (run) => {
     await run(() => {
       const excess = checkJsonComplexity(bytes, JSON_LIMITS);
-      if (excess !== null) throw new InferenceError("invalid_value", `The request body ${excess}`);
+      if (excess !== null) {
+        throw new InferenceError("invalid_value", `The request body ${excess}; send a smaller one`);
+      }
     });
     const json = await run(() => parseJson(bytes));
     return await run(() => check(json));
@@ -63,7 +65,9 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new InferenceError("invalid_value", "The request body is not UTF-8", { cause });
+    throw new InferenceError("invalid_value", "The request body is not UTF-8; send JSON in UTF-8", {
+      cause,
+    });
   }
   if (text === "") {
     throw new InferenceError("invalid_value", "The request body is empty; send a JSON object");

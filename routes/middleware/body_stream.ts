@@ -7,14 +7,14 @@ import { StallTimer } from "./stall_timer.ts";
 /** Size of a block in bytes. */
 const BLOCK_BYTES = 65_536;
 
-/** Maximum chunks of a body: each costs about 40 µs, and 2 kB of memory, however small it is. */
+/** Maximum chunks of a body: each costs about 40 µs and 2 kB of memory, even if it is tiny. */
 export const MAX_CHUNKS = 65_536;
 
 /**
  * Yields a body in blocks of 64 KiB, with a shorter last block. Larger chunks are yielded unchanged.
  *
- * @param stallTimeoutMs Maximum time between two chunks and, after three times this time, maximum
- * average time per 64 KiB.
+ * @param stallTimeoutMs Maximum time between two chunks. Once three times this time has passed, it
+ * also limits the average time per 64 KiB.
  * @throws InferenceError `request_timeout` if the body arrives too slowly, `invalid_value` if it has
  * too many chunks
  */

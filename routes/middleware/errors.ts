@@ -49,7 +49,7 @@ function truncate(text: string, length: number): string {
   return text.length > length ? `${text.slice(0, length).toWellFormed()}…` : text;
 }
 
-/** Answers an error with its status and headers, and logs what the client does not see. */
+/** Responds to an error with its status and headers, and logs details that the response omits. */
 export function handleError(log: Log): ErrorHandler {
   return (error, c) => {
     const status = error instanceof InferenceError ? error.status : 500;
@@ -57,7 +57,7 @@ export function handleError(log: Log): ErrorHandler {
     if (error instanceof InferenceError) {
       const seconds = error.retryAfter ?? RETRY_AFTER[error.code];
       if (seconds !== undefined) c.header("retry-after", String(seconds));
-      // OpenAI's clients retry 409 as a lock timeout. Most of our conflicts are permanent.
+      // OpenAI's clients retry 409 as a lock timeout, but most conflicts of this API are permanent.
       if (status === 409 && seconds === undefined) c.header("x-should-retry", "false");
       if (error.stateId !== undefined) c.header("x-state-id", error.stateId);
       if (status === 401) c.header("www-authenticate", "Bearer");
@@ -71,13 +71,13 @@ function hasHiddenCause(error: Error): boolean {
   return !(error instanceof InferenceError) || error.status >= 500 && error.cause !== undefined;
 }
 
-/** Answers an unknown path. */
+/** Responds to an unknown path. */
 export function notFound(c: Context): Response {
-  const message = `Unknown route: ${c.req.method} ${c.req.path}`;
+  const message = `Unknown route: ${c.req.method} ${c.req.path}; /docs lists all routes`;
   return c.json(errorBody(new InferenceError("not_found", message)), 404);
 }
 
-/** Answers 405 with the methods that the path supports. */
+/** Responds with 405 and the methods that the path supports. */
 function respondMethodNotAllowed(allow: string): Handler {
   return (c) => {
     c.header("allow", allow);

@@ -38,7 +38,7 @@ const HOST_HEADER = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d*)?$/i;
 /** How long a browser may cache a preflight response, in seconds. */
 const PREFLIGHT_MAX_AGE = 3600;
 
-/** Answers preflight requests, and rejects requests of pages that are not allowed. */
+/** Responds to preflight requests, and rejects requests of pages that are not allowed. */
 export function originGuard(
   { allowedOrigins, localOnly }: OriginGuardOptions,
 ): MiddlewareHandler[] {
@@ -66,7 +66,7 @@ export function originGuard(
       throw new InferenceError(
         "host_not_allowed",
         `Cannot serve host "${hostname}": this worker has no API keys and serves only its own machine; ` +
-          `create a key (rwkv keys create), or allow https://${hostname} with --origins (RWKV_ORIGINS)`,
+          `create a key (deno task rwkv keys create), or allow https://${hostname} with --origins (RWKV_ORIGINS)`,
       );
     }
     const origin = c.req.header("origin");

@@ -24,15 +24,17 @@ export const IDEMPOTENCY_ERRORS = [
 /** The request header of these routes. */
 export const idempotencyHeaders = z.object({
   "idempotency-key": z.string().min(1).max(255).optional().openapi({
-    description: "A unique text of up to 255 characters per request. A retry with the same key " +
+    description:
+      "A string of up to 255 characters, unique to each request. A retry with the same key " +
       "and body within 24 hours returns the stored response, with `idempotent-replayed: true`, on " +
       "any worker that shares the store. While the first request is running, a retry returns 409 " +
       "`request_in_progress`. The same key with another body returns 422 " +
       "`idempotency_key_reused`. A completed stream is replayed with all its chunks " +
-      "immediately. Not stored are errors with status 5xx, 429 or 499, `storage_limit_exceeded`, " +
-      "and interrupted responses; with `store: false`, nothing is stored, and a retry runs " +
-      "again. Deleting a state deletes the responses that contain its id. For these, and for " +
-      "responses above 4 MiB, the key returns 410 `answer_gone` until the 24 hours have passed.",
+      "immediately. Errors with status 5xx, 429 or 499, `storage_limit_exceeded`, and interrupted " +
+      "responses are not stored. With `store: false`, nothing is stored, and a retry runs the " +
+      "request again. Deleting a state deletes the stored responses that contain its id. For " +
+      "deleted responses, and for responses above 4 MiB, the key returns 410 `answer_gone` until " +
+      "the 24 hours have passed.",
     example: "5c8f2e1b-7d64-4b1a-9a55-0b9c5e0f3f7a",
   }),
 });

@@ -21,8 +21,8 @@ export interface MemoryLease extends Disposable {
 }
 
 /**
- * Accounts for the memory of all requests. The share does not apply to a tenant's only request:
- * bodies and states have limits of their own.
+ * Accounts for the memory of all requests. The tenant share does not apply to a tenant's only
+ * request, because bodies and states have separate size limits.
  */
 export class MemoryBudget {
   readonly #bytes: number;

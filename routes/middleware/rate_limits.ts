@@ -33,8 +33,8 @@ export function accountOf(c: Context): AccountApi | undefined {
 }
 
 /**
- * Counts POST requests before their body is read. A rejected request counts too, because it was
- * read; requests rejected by a limit and replayed responses do not.
+ * Counts POST requests before their body is read. Requests that fail count too, except those
+ * rejected by a limit. Replayed responses do not count.
  *
  * @throws InferenceError `rate_limit_exceeded`
  */

@@ -1,4 +1,4 @@
-/** Detects stalled reads and writes with one timer, since a timer for each costs more than the wait. */
+/** Detects stalled reads and writes with one timer, because a timer per wait is too expensive. */
 
 /** When a wait has stalled, and what happens then. */
 export interface StallTimerOptions {

@@ -37,7 +37,7 @@ const detokenize = defineRoute({
   summary: "Detokenize token ids",
   description: "Returns the text of token ids. Ids outside the vocabulary are rejected.",
   request: { body: jsonBody(detokenizeRequestSchema, "The token ids.") },
-  responses: { 200: jsonResponse(detokenizedSchema, "The text or the messages.") },
+  responses: { 200: jsonResponse(detokenizedSchema, "The text.") },
   errors,
 });
 

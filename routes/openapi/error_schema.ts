@@ -26,7 +26,7 @@ export const errorSchema = z.object({
       example: "invalid_request_error",
     }),
     param: z.string().nullable().openapi({
-      description: "The field with the error.",
+      description: "The field that caused the error.",
       example: "model",
     }),
     code: z.enum(CODES).openapi({

@@ -13,12 +13,12 @@ const SECURITY_SCHEMES = {
   apiKey: {
     type: "http",
     scheme: "bearer",
-    description: "An API key, if the worker has any.",
+    description: "An API key. Required if the worker has any.",
   },
   metricsToken: {
     type: "http",
     scheme: "bearer",
-    description: "The token for `/metrics`, if the worker has API keys or a metrics token.",
+    description: "The metrics token. Required if the worker has API keys or a metrics token.",
   },
 } as const;
 
@@ -30,7 +30,7 @@ const TAGS = [
     description: "OpenAI's Responses API. Each response can continue a previous one.",
   },
   { name: "Conversations", description: "Named references to states, which each turn advances." },
-  { name: "States", description: "The stored states." },
+  { name: "States", description: "Stored states, and their export and import as files." },
   { name: "Models", description: "The model of this worker, and its tokenizer." },
   { name: "Worker", description: "Health, metrics and documentation of this worker." },
 ];

@@ -45,7 +45,7 @@ function store(values) {
   try {
     localStorage.setItem(KEY, JSON.stringify(values));
   } catch {
-    // Storage is forbidden or full: the settings last until the page is closed.
+    // Storage is forbidden or full: the settings are kept until the page is closed.
   }
 }
 

@@ -21,7 +21,7 @@ export function nextTheme() {
   try {
     localStorage.setItem(KEY, theme);
   } catch {
-    // Storage is forbidden: the theme lasts until the page is closed.
+    // Storage is forbidden: the theme is kept until the page is closed.
   }
   return theme;
 }

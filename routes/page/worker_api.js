@@ -52,7 +52,7 @@ export function keyIsRemembered() {
 
 /**
  * Stores the key for this tab, or for the whole browser if `remember` is set.
- * @param {string} newKey Lasts until the next reload if the browser forbids storage.
+ * @param {string} newKey Kept until the next reload if the browser forbids storage.
  * @param {{ remember: boolean }} options
  */
 export function setApiKey(newKey, { remember }) {
@@ -62,7 +62,7 @@ export function setApiKey(newKey, { remember }) {
     localStorage.removeItem(KEY);
     if (key !== "") (remember ? localStorage : sessionStorage).setItem(KEY, key);
   } catch {
-    // Storage is forbidden: the key lasts until the page is closed.
+    // Storage is forbidden: the key is kept until the page is closed.
   }
 }
 

@@ -20,7 +20,7 @@ export const inputItem = z.object({
   content: z.union([z.string(), z.array(part)], {
     error: "expected a string or a list of parts",
   }).openapi({
-    description: "A text, or text parts, which are joined with newlines.",
+    description: "A string, or a list of text parts, which are joined with newlines.",
     example: "Hello",
   }),
 }).openapi("ResponseInputItem");
@@ -52,6 +52,6 @@ export function transcriptEntryOf(
   content: string,
 ): TranscriptEntry {
   if (role !== "user" || cleanText(content) !== "") return { role, content };
-  const message = `${param}: the message is empty; send a text to reply to`;
+  const message = `${param}: the message is empty; send text to reply to`;
   throw new InferenceError("invalid_value", message, { param });
 }

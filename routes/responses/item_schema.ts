@@ -33,7 +33,7 @@ export const outputTextSchema = z.object({
     description: "Log probabilities of the tokens, if requested; else empty.",
     example: [],
   }),
-}).openapi("OutputText", { description: "A generated text." });
+}).openapi("OutputText", { description: "Generated text." });
 
 export const outputMessageSchema = z.object({
   id: messageId,
@@ -43,7 +43,7 @@ export const outputMessageSchema = z.object({
     description: "Role of the author.",
     example: "assistant",
   }),
-  content: z.array(outputTextSchema).openapi({ description: "A list with one text." }),
+  content: z.array(outputTextSchema).openapi({ description: "A list with one text part." }),
 }).openapi("OutputMessage", { description: "A reply." });
 
 export const inputMessageSchema = z.object({
@@ -62,7 +62,7 @@ export const inputMessageSchema = z.object({
       }),
       text,
     }).openapi("InputText"),
-  ).openapi({ description: "A list with one text." }),
+  ).openapi({ description: "A list with one text part." }),
 }).openapi("InputMessage", { description: "A message of the prompt." });
 
 export const itemSchema = z.union([inputMessageSchema, outputMessageSchema]).openapi("Item", {

@@ -80,7 +80,7 @@ export function itemList(data: Item[], { hasMore }: { hasMore: boolean }): ItemL
 export function unknownAfterItem(id: string): InferenceError {
   return new InferenceError(
     "invalid_value",
-    `after: this list has no item ${JSON.stringify(id.slice(0, 80))}`,
+    `after: this list has no item ${JSON.stringify(id.slice(0, 80))}; send the last_id of a page`,
     { param: "after" },
   );
 }

@@ -75,7 +75,7 @@ const errorEvent = z.object({
     example: "The conversation was changed",
   }),
   param: z.string().nullable().openapi({
-    description: "The field with the error.",
+    description: "The field that caused the error.",
     example: "conversation",
   }),
 }).openapi("ResponseErrorEvent", {

@@ -49,7 +49,7 @@ async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGener
   } catch (error) {
     log(`The stream of ${inProgress.id} failed`, error);
     const { code, message, param } = errorBody(error).error;
-    // If the turn has result, the reply is complete, and only the update of the conversation failed.
+    // After the end event the reply is complete, and only the update of the conversation failed.
     if (end !== undefined) return yield { type: "error", code, message, param };
     const failed = { code: "server_error", message } as const;
     yield { type: "response.failed", response: { ...inProgress, status: "failed", error: failed } };

@@ -49,7 +49,7 @@ const LOGPROBS = "message.output_text.logprobs";
 
 export const responseRequestSchema = z.object({
   model: modelId.nullish().openapi({
-    description: "The model's id from `/v1/models`, or `default`. Default, also for an empty " +
+    description: "The model's id from `/v1/models`, or `default`. Default, and for an empty " +
       "string: the running model.",
     example: "default",
   }),
@@ -57,7 +57,7 @@ export const responseRequestSchema = z.object({
     error: "expected a string or a list of messages",
   }).nullish().openapi({
     description:
-      "The new input: a user message as text, or messages. Empty to continue an `incomplete` " +
+      "The new input: a user message as a string, or messages. Empty to continue an `incomplete` " +
       "response.",
     example: "Hello",
   }),
@@ -87,7 +87,7 @@ export const responseRequestSchema = z.object({
     example: false,
   }),
   max_output_tokens: tokenLimit.nullish().openapi({
-    description: "Maximum number of tokens to generate. Default, also for -1: 512.",
+    description: "Maximum number of tokens to generate. Default: 512; -1 selects the default.",
     example: 256,
   }),
   include: z.array(
@@ -101,8 +101,8 @@ export const responseRequestSchema = z.object({
   }),
   top_logprobs: topLogprobs.nullish().openapi({
     description: "Number of most probable tokens to return at each position. A value above 0 " +
-      `implies \`${LOGPROBS}\`. The token limit, times this value plus one, is at most 200,000, ` +
-      "also in a stream, because its last event contains all of them.",
+      `implies \`${LOGPROBS}\`. The token limit times (this value + 1) must not exceed 200,000, ` +
+      "even in a stream, because its last event contains all of them.",
     example: 0,
   }),
   truncation: z.enum(["auto", "disabled"]).nullish().openapi({

@@ -46,8 +46,8 @@ export const responseSchema = z.object({
   object: z.literal("response").openapi({ description: "The object type.", example: "response" }),
   created_at: epochSeconds.openapi({ description: "Creation time in epoch seconds." }),
   status: z.enum(["in_progress", "completed", "incomplete", "failed"]).openapi({
-    description: "`incomplete`: the reply was truncated. A response with this one as " +
-      "`previous_response_id` and no `input` continues it.",
+    description: "`incomplete`: the reply was truncated. To continue it, create a response " +
+      "with this id as `previous_response_id` and without `input`.",
     example: "completed",
   }),
   background: z.literal(false).openapi({ description: "Always false.", example: false }),
@@ -60,7 +60,7 @@ export const responseSchema = z.object({
   }).nullable().openapi({ description: "Why the response failed.", example: null }),
   incomplete_details: z.object({
     reason: z.literal("max_output_tokens").openapi({
-      description: "Always `max_output_tokens`, whatever the cause.",
+      description: "Always `max_output_tokens`, regardless of the cause.",
       example: "max_output_tokens",
     }),
   }).nullable().openapi({ description: "Why the reply was truncated.", example: null }),

@@ -56,9 +56,10 @@ const createResponse = defineRoute({
   summary: "Create a response",
   description:
     "Generates a reply. Continues `previous_response_id` or `conversation` when given. " +
-    "The response has OpenAI's format, and the `state_id` of the new state.\n\n" +
-    "With `stream`, the response is a stream of server-sent events, with `event: ` and the type, " +
-    "`data: ` and a JSON object: `response.created`, `response.in_progress`, " +
+    "The response has OpenAI's format, plus the `state_id` of the new state.\n\n" +
+    "With `stream`, the response is a stream of server-sent events. Each has its type in `event: ` " +
+    "and a JSON object in `data: `. The types are, in order: `response.created`, " +
+    "`response.in_progress`, " +
     "`response.output_item.added`, `response.content_part.added`, `response.output_text.delta` for " +
     "each part of the text, `response.output_text.done`, `response.content_part.done`, " +
     "`response.output_item.done`, and `response.completed` or `response.incomplete`. A failed turn " +

@@ -1,4 +1,4 @@
-/** Probes: `/health` for people, `/ready` for orchestrators, `/ping` for RunPod. */
+/** Probes: `/health` for operators, `/ready` for orchestrators, `/ping` for RunPod. */
 
 import {
   type Health,
@@ -26,8 +26,9 @@ const getHealth = defineRoute({
   operationId: "getHealth",
   tags,
   summary: "Get the worker's health",
-  description: "Status of the model, device, memory, store and loading progress, for people. The " +
-    "store is probed at most every few seconds, with a short timeout.",
+  description:
+    "Detailed status of the model, device, memory, store and loading progress. The store " +
+    "is probed at most once every few seconds, with a short timeout.",
   responses: {
     200: jsonResponse(healthSchema, "The model is running, loading or reloading."),
     503: jsonResponse(healthSchema, "The model failed to load or stopped running."),

@@ -22,7 +22,8 @@ const store = z.object({
     example: "server",
   }),
   status: z.enum(["reachable", "unreachable", "unknown"]).openapi({
-    description: "Result of the last probe, at most some seconds old; `unknown` before the first " +
+    description:
+      "Result of the last probe, a few seconds old at most; `unknown` before the first " +
       "one. While the store is unreachable, only turns that do not resume a state are served.",
     example: "reachable",
   }),
@@ -78,11 +79,14 @@ export const healthSchema = z.object({
   memory: z.object({
     weights: bytes.openapi({ description: "Weights.", example: 482_344_960 }),
     states: bytes.openapi({ description: "States of all slots.", example: 50_331_648 }),
-    work: bytes.openapi({ description: "Working memory of the steps.", example: 8_388_608 }),
+    work: bytes.openapi({
+      description: "Working memory of the engine's steps.",
+      example: 8_388_608,
+    }),
     total: bytes.openapi({ description: "Sum of the above.", example: 541_065_216 }),
   }).nullable().openapi({ description: "Bytes allocated by the engine." }),
   warning: z.string().nullable().openapi({
-    description: "Why no GPU is used, unless `--device cpu` was given.",
+    description: "Why no hardware GPU is used; null with `--device cpu`.",
     example: null,
   }),
 }).openapi("Health", { description: "Unknown values are null." });

@@ -4,7 +4,7 @@
 export interface ApiErrorDetails {
   /** The HTTP status. */
   status: number;
-  /** The API's error code; `unknown` if the response is not a worker's. */
+  /** The API's error code; `unknown` if the response does not come from a worker. */
   code: string;
   /** The request's invalid field, if any. */
   param?: string | null | undefined;
@@ -22,7 +22,7 @@ export class ApiError extends Error {
   override readonly name = "ApiError";
   /** The HTTP status. */
   readonly status: number;
-  /** The API's error code; `unknown` if the response is not a worker's. */
+  /** The API's error code; `unknown` if the response does not come from a worker. */
   readonly code: string;
   /** The request's invalid field, if any. */
   readonly param: string | null;

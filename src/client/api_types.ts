@@ -6,7 +6,7 @@
 export interface ChatCompletionRequest {
   /**
    * The model's id from `/v1/models`, or `default`; any other name returns 404
-   * `model_not_found`. Default, also for an empty string: the running model.
+   * `model_not_found`. Default, and for an empty string: the running model.
    */
   model?: string | null | undefined;
   /** The state to resume. The request then contains only new messages. */
@@ -31,9 +31,8 @@ export interface ChatCompletionRequest {
   /** Lifetime of the new state after its last use, in seconds. Default: the worker's setting. */
   state_ttl?: number | null | undefined;
   /**
-   * `false`: nothing is stored: neither the state nor the text nor, under an
-   * `Idempotency-Key`, the response; `state_id` is null. Not allowed in a conversation.
-   * Default: `true`.
+   * With `false`, the worker stores nothing: no state, no text, and no response for an
+   * `Idempotency-Key`; `state_id` is null. Not allowed in a conversation. Default: `true`.
    */
   store?: boolean | null | undefined;
   /** Whether to stream the reply as server-sent events, terminated by `[DONE]`. */
@@ -46,7 +45,7 @@ export interface ChatCompletionRequest {
     }
     | null
     | undefined;
-  /** Maximum number of tokens to generate. Default, also for -1: 512. */
+  /** Maximum number of tokens to generate. Default: 512; -1 selects the default. */
   max_tokens?: number | null | undefined;
   /**
    * Whether to continue after the end-of-text token and after empty lines, up to `max_tokens`
@@ -60,7 +59,7 @@ export interface ChatCompletionRequest {
   min_tokens?: number | null | undefined;
   /**
    * Number of choices, each with its own `state_id`. The prompt is processed once. The first
-   * choice equals that of `n` 1; the others use the consecutive seeds.
+   * choice is the same as with `n: 1`; the others use the seeds that follow.
    */
   n?: number | null | undefined;
   /**
@@ -69,7 +68,7 @@ export interface ChatCompletionRequest {
    * includes the stop string, so a turn that resumes it continues after the string.
    */
   stop?: string | string[] | null | undefined;
-  /** Sampling temperature. 0 always takes the most probable token. Default: 1. */
+  /** Sampling temperature. 0 always selects the most probable token. Default: 1. */
   temperature?: number | null | undefined;
   /**
    * Nucleus sampling: keeps the most probable tokens whose probabilities add up to this
@@ -95,9 +94,9 @@ export interface ChatCompletionRequest {
    * Default: 0.
    */
   frequency_penalty?: number | null | undefined;
-  /** Factor on the counts of the penalties after each token. Default: 1. */
+  /** Multiplies the token counts of the penalties after each token. Default: 1. */
   penalty_decay?: number | null | undefined;
-  /** Values from -100 to 100 added to logits, by token id; at most 4096 entries. */
+  /** Token ids with a value from -100 to 100 to add to the logit; at most 4096 entries. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
    * From -2^63 to 2^64-1. The same seed gives the same text on any worker and after any
@@ -126,9 +125,9 @@ export interface ChatCompletionRequest {
   max_completion_tokens?: number | null | undefined;
   /**
    * Whether to return the log probability of each token of the reply. Without streaming, the
-   * number of choices, times the token limit, times the probabilities per token (the top ones
-   * and the token's own) is at most 200,000. A stream with as many unread probabilities ends
-   * with `length` and can be continued.
+   * number of choices times the token limit times the probabilities per token (the top ones
+   * and the token's own) must not exceed 200,000. A stream ends with `length` once 200,000
+   * probabilities are unread, and can be continued.
    */
   logprobs?: boolean | null | undefined;
   /** Number of most probable tokens to return at each position; requires `logprobs`. */
@@ -173,24 +172,24 @@ export interface ChatCompletionRequest {
     | undefined;
   /** A regular expression that the whole reply must match. */
   guided_regex?: string | null | undefined;
-  /** The reply must be one of these texts. */
+  /** The reply must be one of these strings. */
   guided_choice?: string[] | null | undefined;
   /** An EBNF grammar. The reply must match its rule `root`. */
   guided_grammar?: string | null | undefined;
-  /** A JSON schema, as an object or as text, that the reply must match. */
+  /** A JSON schema that the reply must match, as an object or as a string. */
   guided_json?: object | string | null | undefined;
-  /** A JSON schema, as an object or as text, that the reply must match. */
+  /** A JSON schema that the reply must match, as an object or as a string. */
   json_schema?: object | string | null | undefined;
   /** An EBNF grammar. The reply must match its rule `root`. */
   grammar?: string | null | undefined;
   /** Format of the reply with vLLM's names. Exactly one of the fields may be set. */
   structured_outputs?:
     | {
-      /** A JSON schema, as an object or as text, that the reply must match. */
+      /** A JSON schema that the reply must match, as an object or as a string. */
       json?: object | string | null | undefined;
       /** A regular expression that the whole reply must match. */
       regex?: string | null | undefined;
-      /** The reply must be one of these texts. */
+      /** The reply must be one of these strings. */
       choice?: string[] | null | undefined;
       /** An EBNF grammar. The reply must match its rule `root`. */
       grammar?: string | null | undefined;
@@ -199,46 +198,25 @@ export interface ChatCompletionRequest {
     }
     | null
     | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: tools are
-   * not supported.
-   */
+  /** Tools are not supported. Any value with an effect returns 400 `unsupported_value`. */
   tools?: unknown[] | null | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: functions
-   * are not supported.
-   */
+  /** Functions are not supported. Any value with an effect returns 400 `unsupported_value`. */
   functions?: unknown[] | null | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: tools are
-   * not supported.
-   */
+  /** Tools are not supported. Any value with an effect returns 400 `unsupported_value`. */
   tool_choice?: "none" | "auto" | null | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: functions
-   * are not supported.
-   */
+  /** Functions are not supported. Any value with an effect returns 400 `unsupported_value`. */
   function_call?: "none" | "auto" | null | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: only
-   * ["text"] is supported.
-   */
+  /** Only ["text"] is supported. Any value with an effect returns 400 `unsupported_value`. */
   modalities?: "text"[] | null | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: audio is not
-   * supported.
-   */
+  /** Audio is not supported. Any value with an effect returns 400 `unsupported_value`. */
   audio?: null | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: web search
-   * is not supported.
-   */
+  /** Web search is not supported. Any value with an effect returns 400 `unsupported_value`. */
   web_search_options?: null | undefined;
 }
 
 /** A complete chat completion, with one or several choices. */
 export interface ChatCompletion {
-  /** Id of the response, equal in all its chunks. */
+  /** Id of the response; the same in all of its chunks. */
   id: string;
   /** Creation time in epoch seconds. */
   created: number;
@@ -248,7 +226,7 @@ export interface ChatCompletion {
   system_fingerprint: string;
   /** The object type. */
   object: "chat.completion";
-  /** The choices, as many as `n`. */
+  /** The `n` choices. */
   choices: ChatChoice[];
   /** Token counts. */
   usage: Usage;
@@ -260,7 +238,7 @@ export interface ChatCompletion {
 
 /** A chunk of a streamed chat completion. */
 export interface ChatCompletionChunk {
-  /** Id of the response, equal in all its chunks. */
+  /** Id of the response; the same in all of its chunks. */
   id: string;
   /** Creation time in epoch seconds. */
   created: number;
@@ -299,7 +277,7 @@ export interface ChatCompletionChunk {
 export interface CompletionRequest {
   /**
    * The model's id from `/v1/models`, or `default`; any other name returns 404
-   * `model_not_found`. Default, also for an empty string: the running model.
+   * `model_not_found`. Default, and for an empty string: the running model.
    */
   model?: string | null | undefined;
   /** The state to resume. The request then contains only new messages. */
@@ -324,9 +302,8 @@ export interface CompletionRequest {
   /** Lifetime of the new state after its last use, in seconds. Default: the worker's setting. */
   state_ttl?: number | null | undefined;
   /**
-   * `false`: nothing is stored: neither the state nor the text nor, under an
-   * `Idempotency-Key`, the response; `state_id` is null. Not allowed in a conversation.
-   * Default: `true`.
+   * With `false`, the worker stores nothing: no state, no text, and no response for an
+   * `Idempotency-Key`; `state_id` is null. Not allowed in a conversation. Default: `true`.
    */
   store?: boolean | null | undefined;
   /** Whether to stream the reply as server-sent events, terminated by `[DONE]`. */
@@ -339,7 +316,7 @@ export interface CompletionRequest {
     }
     | null
     | undefined;
-  /** Maximum number of tokens to generate. Default, also for -1: 512. */
+  /** Maximum number of tokens to generate. Default: 512; -1 selects the default. */
   max_tokens?: number | null | undefined;
   /**
    * Whether to continue after the end-of-text token and after empty lines, up to `max_tokens`
@@ -353,7 +330,7 @@ export interface CompletionRequest {
   min_tokens?: number | null | undefined;
   /**
    * Number of choices, each with its own `state_id`. The prompt is processed once. The first
-   * choice equals that of `n` 1; the others use the consecutive seeds.
+   * choice is the same as with `n: 1`; the others use the seeds that follow.
    */
   n?: number | null | undefined;
   /**
@@ -362,7 +339,7 @@ export interface CompletionRequest {
    * includes the stop string, so a turn that resumes it continues after the string.
    */
   stop?: string | string[] | null | undefined;
-  /** Sampling temperature. 0 always takes the most probable token. Default: 1. */
+  /** Sampling temperature. 0 always selects the most probable token. Default: 1. */
   temperature?: number | null | undefined;
   /**
    * Nucleus sampling: keeps the most probable tokens whose probabilities add up to this
@@ -388,9 +365,9 @@ export interface CompletionRequest {
    * Default: 0.
    */
   frequency_penalty?: number | null | undefined;
-  /** Factor on the counts of the penalties after each token. Default: 1. */
+  /** Multiplies the token counts of the penalties after each token. Default: 1. */
   penalty_decay?: number | null | undefined;
-  /** Values from -100 to 100 added to logits, by token id; at most 4096 entries. */
+  /** Token ids with a value from -100 to 100 to add to the logit; at most 4096 entries. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
    * From -2^63 to 2^64-1. The same seed gives the same text on any worker and after any
@@ -405,25 +382,22 @@ export interface CompletionRequest {
   prompt?: string | [string] | null | undefined;
   /**
    * Number of most probable tokens to return at each position, with the log probability of
-   * each generated token; `false` or null for none. Without streaming, the number of choices,
-   * times the token limit, times the probabilities per token (the top ones and the token's
-   * own) is at most 200,000. A stream with as many unread probabilities ends with `length`
-   * and can be continued.
+   * each generated token; `false` or null for none. Without streaming, the number of choices
+   * times the token limit times the probabilities per token (the top ones and the token's
+   * own) must not exceed 200,000. A stream ends with `length` once 200,000 probabilities are
+   * unread, and can be continued.
    */
   logprobs?: number | false | null | undefined;
   /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: echoing the
-   * prompt is not supported.
+   * Echoing the prompt is not supported. Any value with an effect returns 400
+   * `unsupported_value`.
    */
   echo?: false | null | undefined;
-  /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: infilling is
-   * not supported.
-   */
+  /** Infilling is not supported. Any value with an effect returns 400 `unsupported_value`. */
   suffix?: "" | null | undefined;
   /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
-   * output is supported only in chat completions.
+   * Structured output is supported only in chat completions. Any value with an effect returns
+   * 400 `unsupported_value`.
    */
   response_format?:
     | {
@@ -433,25 +407,25 @@ export interface CompletionRequest {
     | null
     | undefined;
   /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
-   * output is supported only in chat completions.
+   * Structured output is supported only in chat completions. Any value with an effect returns
+   * 400 `unsupported_value`.
    */
   guided_regex?: "" | null | undefined;
   /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
-   * output is supported only in chat completions.
+   * Structured output is supported only in chat completions. Any value with an effect returns
+   * 400 `unsupported_value`.
    */
   guided_choice?: unknown[] | null | undefined;
   /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
-   * output is supported only in chat completions.
+   * Structured output is supported only in chat completions. Any value with an effect returns
+   * 400 `unsupported_value`.
    */
   guided_grammar?: "" | null | undefined;
 }
 
 /** A text completion. */
 export interface TextCompletion {
-  /** Id of the response, equal in all its chunks. */
+  /** Id of the response; the same in all of its chunks. */
   id: string;
   /** Creation time in epoch seconds. */
   created: number;
@@ -465,7 +439,7 @@ export interface TextCompletion {
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
-  /** The choices, as many as `n`. */
+  /** The `n` choices. */
   choices: TextChoice[];
   /** Token counts. */
   usage: Usage;
@@ -492,8 +466,8 @@ export interface ConversationChange {
   /** The state from which the conversation continues. */
   state_id?: string | null | undefined;
   /**
-   * Accepted only with a value that has no effect, else 400 `unsupported_value`: add messages
-   * with POST /v1/conversations/{id}/items.
+   * Only a new conversation accepts items; add messages with POST
+   * /v1/conversations/{id}/items. Any value with an effect returns 400 `unsupported_value`.
    */
   items?: unknown[] | null | undefined;
 }
@@ -539,12 +513,12 @@ export interface Health {
     weights: number;
     /** States of all slots. */
     states: number;
-    /** Working memory of the steps. */
+    /** Working memory of the engine's steps. */
     work: number;
     /** Sum of the above. */
     total: number;
   } | null;
-  /** Why no GPU is used, unless `--device cpu` was given. */
+  /** Why no hardware GPU is used; null with `--device cpu`. */
   warning: string | null;
 }
 
@@ -670,7 +644,7 @@ export interface Usage {
 export interface ChatChunkChoice {
   /** Index of the choice. */
   index: number;
-  /** The difference to the previous chunk; empty in the last chunk of a choice. */
+  /** The addition to the previous chunks; empty in the last chunk of a choice. */
   delta: {
     /** Present in the first chunk of a choice. */
     role?: "assistant" | undefined;
@@ -712,7 +686,7 @@ export interface ResponseInputItem {
   type?: "message" | undefined;
   /** Role of the author. */
   role: "system" | "developer" | "user" | "assistant";
-  /** A text, or text parts, which are joined with newlines. */
+  /** A string, or a list of text parts, which are joined with newlines. */
   content: string | ResponseInputPart[];
 }
 
@@ -721,8 +695,8 @@ export interface StoreHealth {
   /** Where states are stored. */
   kind: "memory" | "file" | "server";
   /**
-   * Result of the last probe, at most some seconds old; `unknown` before the first one. While
-   * the store is unreachable, only turns that do not resume a state are served.
+   * Result of the last probe, a few seconds old at most; `unknown` before the first one.
+   * While the store is unreachable, only turns that do not resume a state are served.
    */
   status: "reachable" | "unreachable" | "unknown";
   /** Why the store is unreachable. */
@@ -743,7 +717,7 @@ export interface TranscriptEntry {
 export interface PromptMessage {
   /** Role of the author. `developer` is equivalent to `system`. */
   role: "system" | "developer" | "user";
-  /** A text, or text parts, which are joined with newlines. */
+  /** A string, or a list of text parts, which are joined with newlines. */
   content: string | TextPart[];
 }
 
@@ -751,7 +725,7 @@ export interface PromptMessage {
 export interface ReplyMessage {
   /** A reply of the model. */
   role: "assistant";
-  /** A text, or text parts, which are joined with newlines. */
+  /** A string, or a list of text parts, which are joined with newlines. */
   content?: string | TextPart[] | null | undefined;
 }
 

@@ -94,7 +94,7 @@ export class ChatStream implements AsyncIterable<string> {
   }
 
   #invalidEvent(): ApiError {
-    return this.#error("Cannot parse the stream: an event is not a worker's", "unknown");
+    return this.#error("Cannot parse the stream: an event has an unknown format", "unknown");
   }
 
   #error(message: string, code: string): ApiError {

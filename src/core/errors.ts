@@ -156,13 +156,13 @@ export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorCode, string>> = {
   response_not_found: "the response does not exist, was deleted or has expired",
   previous_response_not_found: "the previous response does not exist, was deleted or has expired",
   invalid_state_file: "the file is not a valid state file; `param` names the field",
-  idempotency_key_reused: "the idempotency key was used before with another body",
+  idempotency_key_reused: "the idempotency key was already used with another body",
   request_in_progress: "the first request with this idempotency key is still running; retry " +
     "after `retry-after` seconds",
   answer_gone:
     "the response recorded for this idempotency key was deleted together with its state; " +
     "send a new key to run the request again",
-  not_found: "no route matches this path",
+  not_found: "no route or item matches this path",
   method_not_allowed: "the path does not support this method; `allow` lists the supported ones",
   payload_too_large: "the body exceeds the size limit",
   unsupported_encoding: "the body is compressed",
@@ -171,7 +171,7 @@ export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorCode, string>> = {
   origin_not_allowed: "the page's origin may not call this worker",
   overloaded:
     "the queue is full or the memory for requests is exhausted; retry after `retry-after` seconds",
-  too_many_turns: "the key already runs as many concurrent turns as allowed",
+  too_many_turns: "the key has reached its limit of concurrent turns",
   rate_limit_exceeded: "the key's requests or tokens per minute are used up; retry after " +
     "`retry-after` seconds",
   storage_limit_exceeded:

@@ -25,7 +25,7 @@ export interface SamplingValues {
 
 /** A numeric sampling parameter. */
 export interface SamplingParameter {
-  /** The member of `SamplingParams`. */
+  /** Property name in `SamplingParams`. */
   readonly key: keyof SamplingValues;
   /** The range that the sampler accepts. */
   readonly min: number;
@@ -65,9 +65,9 @@ export const SAMPLING_PARAMETERS = {
     max: 5,
     defaultValue: 1,
     api: { max: 2 },
-    description: "Sampling temperature. 0 always takes the most probable token.",
+    description: "Sampling temperature. 0 always selects the most probable token.",
     example: 0.8,
-    flag: { placeholder: "T", help: "0 always takes the most probable token", defaultValue: 1 },
+    flag: { placeholder: "T", help: "0 always selects the most probable token", defaultValue: 1 },
     page: { label: "Temperature", hint: "0 to 2; 0 is greedy", initial: 1 },
   },
   top_p: {
@@ -145,7 +145,7 @@ export const SAMPLING_PARAMETERS = {
     min: 0,
     max: 1,
     defaultValue: 1,
-    description: "Factor on the counts of the penalties after each token.",
+    description: "Multiplies the token counts of the penalties after each token.",
     example: 0.996,
   },
 } as const satisfies Record<string, SamplingParameter>;

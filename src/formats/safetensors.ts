@@ -92,7 +92,7 @@ async function readHeader(source: ByteSource): Promise<{
   if (length > MAX_HEADER || Number(length) > source.size - 8) {
     throw invalidCheckpoint(
       source.name,
-      `states a safetensors header of ${length} bytes in a file of ${source.size}: ` +
+      `declares a safetensors header of ${length} bytes in a file of ${source.size}: ` +
         "it is incomplete or damaged, download it again",
     );
   }

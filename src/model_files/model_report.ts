@@ -41,7 +41,7 @@ export function unusedTensorsNotice({ name, dimensions, unusedTensors }: Model):
   if (unusedTensors.length === 0) return null;
   const { generation } = architectureOf(dimensions);
   return `Ignoring ${unusedTensors.length} tensors of ${name} that RWKV-${generation} does not use: ` +
-    `${formatNames(unusedTensors)}; \`rwkv info --json\` lists them`;
+    `${formatNames(unusedTensors)}; \`deno task rwkv info --json\` lists them`;
 }
 
 /** Returns all matrices in the order of the layer graph. */

@@ -134,7 +134,7 @@ function diskFullError(path: string, reason: string, cause?: unknown): Inference
   return new InferenceError(
     "file_error",
     `Cannot write to ${path}: the disk is full (${reason}); ` +
-      "remove a model (`rwkv rm`), or name a folder on another disk with RWKV_HOME",
+      "remove a model (`deno task rwkv rm`), or name a folder on another disk with RWKV_HOME",
     { param: path, cause },
   );
 }

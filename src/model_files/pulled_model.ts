@@ -39,7 +39,7 @@ export async function resolvePulledModel(
       (models.some((model) => model.name === name)
         ? `and its download is incomplete; pull it again to resume`
         : target
-        ? `and it has not been pulled; \`rwkv pull ${name}\` downloads it`
+        ? `and it has not been pulled; \`deno task rwkv pull ${name}\` downloads it`
         : `nor a pulled model of that name${guess ? `; did you mean ${guess}?` : ""}` +
           `${guess ? "" : "; name one with --model"}`),
     { param: name },

@@ -79,7 +79,7 @@ export class HttpServer {
     const now = performance.now();
     if (now - this.#lastWarning < WARNING_INTERVAL_MS) return;
     this.#lastWarning = now;
-    const message = "Cannot accept connections: closing those without a request";
+    const message = "Cannot accept connections: closing all idle connections";
     this.#options.log.warn(message, { error: String(error) });
   }
 }

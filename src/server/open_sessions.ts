@@ -48,8 +48,8 @@ export interface RunningSessions {
   schedulerStats: () => SchedulerSnapshot;
   /**
    * Waits up to `grace` milliseconds for turns to end, stores the remaining ones as open turns, and
-   * closes the store. The engine is left to the exit of the process, which must follow: destroying
-   * a device right before the exit has crashed in software drivers.
+   * closes the store. Does not close the engine: the process must exit afterwards, because
+   * destroying a device right before the exit has crashed software drivers.
    */
   close: (grace: number) => Promise<void>;
 }

@@ -23,8 +23,8 @@ import {
 const LOOPBACK = SETTINGS.host.defaultValue;
 
 /**
- * Milliseconds for which a worker keeps answering with an error after its engine has failed for
- * good. Load balancers and clients can notice the failure, and restarts do not loop quickly.
+ * Milliseconds for which a worker continues to return errors after its engine has failed
+ * permanently, so that load balancers and clients notice, and restarts do not loop quickly.
  */
 export const FAILURE_LINGER_MS = 30_000;
 
@@ -44,7 +44,7 @@ export interface ServeOptions
 /**
  * Serves until a signal stops the worker.
  *
- * @throws InferenceError `device_lost` after the engine has failed for good, which only a new
+ * @throws InferenceError `device_lost` after the engine has failed permanently, which only a new
  * process can fix
  */
 export async function serveWorker(

@@ -38,7 +38,7 @@ export interface StartedWorker {
   accessValidated: Promise<void>;
   /** Rejects with the startup error. */
   ready: Promise<RunningSessions>;
-  /** Resolves if the engine fails for good, after which no turn can run. */
+  /** Resolves if the engine fails permanently, after which no turn can run. */
   engineFailed: Promise<InferenceError>;
   /** The worker's metrics. */
   metrics: Metrics;
@@ -187,7 +187,7 @@ function engineLog(log: Logger, onFailed: (error: InferenceError) => void): Engi
     },
     onRebuilt: (seconds) => log.info("The engine has restarted", { seconds: Math.round(seconds) }),
     onFailed: (error) => {
-      log.error("The engine has failed for good", { problem: error.message });
+      log.error("The engine has failed permanently", { problem: error.message });
       onFailed(error);
     },
   };

@@ -82,7 +82,7 @@ export class ConversationService implements ConversationApi {
     }
     throw new InferenceError(
       "store_unavailable",
-      `Cannot add items to conversation "${id}": other requests changed it ${ATTEMPTS} times meanwhile; retry`,
+      `Cannot add items to conversation "${id}": it was changed ${ATTEMPTS} times concurrently; retry later`,
       { param: "items" },
     );
   }

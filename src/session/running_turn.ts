@@ -298,8 +298,8 @@ export class RunningTurn {
     const id = this.resumePoint.conversation?.id;
     return new InferenceError(
       "conversation_conflict",
-      `Cannot move conversation "${id}": another request changed it during this turn; resume the ` +
-        `reply with state_id, it is stored as state "${this.stateId}"`,
+      `Cannot advance conversation "${id}": another request changed it during this turn; the reply ` +
+        `is stored as state "${this.stateId}", resume it with state_id`,
       { param: "conversation", stateId: this.stateId },
     );
   }

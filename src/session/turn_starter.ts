@@ -94,7 +94,7 @@ export class TurnStarter {
     const subject = stateId === undefined ? "the previous state" : `state "${stateId}"`;
     throw new InferenceError(
       "store_unavailable",
-      `Cannot resume ${subject}: it was replaced ${ATTEMPTS} times meanwhile; retry`,
+      `Cannot resume ${subject}: it was replaced ${ATTEMPTS} times concurrently; retry later`,
       { param: "state_id" },
     );
   }

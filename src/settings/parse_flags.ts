@@ -78,7 +78,7 @@ function valueOf(
   }
   if (value === undefined) {
     throw usageError(
-      `Cannot use ${rawName}: it needs a value, ${rawName} ${spec.placeholder ?? "VALUE"}`,
+      `Cannot use ${rawName}: its value is missing; use ${rawName} ${spec.placeholder ?? "VALUE"}`,
     );
   }
   // `-1` is a number and `-` is stdin, but in `--port --host x` the value is missing.

@@ -92,9 +92,9 @@ Deno.test("serve --pull downloads the model and is not ready until then", async 
 Deno.test("the error for a model that was not pulled names the command to pull it", async () => {
   await withHub(async ({ home, run }) => {
     const cases: [string, RegExp][] = [
-      ["0.4b", /Cannot use 0\.4b: .*`rwkv pull 0\.4b` downloads it/],
+      ["0.4b", /Cannot use 0\.4b: .*`deno task rwkv pull 0\.4b` downloads it/],
       ["0.4", /Cannot use 0\.4: .*did you mean 0\.4b\?/],
-      ["none/such", /`rwkv pull none\/such` downloads it/],
+      ["none/such", /`deno task rwkv pull none\/such` downloads it/],
       ["none/such.pth", /there is no such file or folder.*name one with --model/],
     ];
     for (const [name, message] of cases) {

@@ -50,7 +50,7 @@ export function bashScript(commands: readonly Command[]): string {
   return `# bash completions of rwkv
 _rwkv() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" word=$COMP_CWORD
-  # --flag=value comes as three words.
+  # bash splits --flag=value into three words.
   if [[ "$prev" == "=" ]]; then prev="\${COMP_WORDS[COMP_CWORD-2]}"; fi
   if [[ "$cur" == "=" ]]; then cur=""; fi
   COMPREPLY=()

@@ -1,4 +1,4 @@
-/** What a terminal chat talks to: sessions in this process, or a remote worker. */
+/** The backend of a terminal chat: sessions in this process, or a remote worker. */
 
 import type { Message, TranscriptEntry } from "../../prompt/chat_template.ts";
 import type { TurnEnd, Usage } from "../../session/session_types.ts";

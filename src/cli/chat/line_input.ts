@@ -170,8 +170,8 @@ export class PasteFilter {
 }
 
 /**
- * Returns how many letters of a marker the text ends with, if at least `least`. Markers can be
- * split between reads, but a single escape outside of a paste is a key.
+ * Returns how many characters of the start of `marker` the text ends with, or 0 if fewer than
+ * `minLength`. Markers can be split between reads, but a single escape outside of a paste is a key.
  */
 function partialMarkerLength(text: string, marker: string, minLength: number): number {
   for (let length = marker.length - 1; length >= minLength; length--) {

@@ -103,7 +103,7 @@ function fetchWithRemedy(url: string): typeof fetch {
     } catch (error) {
       if (init?.signal?.aborted || error instanceof Deno.errors.NotCapable) throw error;
       throw new ApiError(
-        `Cannot reach ${url}: ${innermostMessage(error)}; is a worker running there?`,
+        `Cannot reach ${url}: ${innermostMessage(error)}; check that a worker is running there`,
         {
           status: 0,
           code: "unreachable",

@@ -54,7 +54,7 @@ export const bench: Command = {
       type: "string",
       placeholder: "N",
       help: "tokens to decode per slot and round",
-      defaultText: "64, or as many as fit into 2 s",
+      defaultText: "64, limited to 2 s",
     },
     rounds: {
       type: "string",

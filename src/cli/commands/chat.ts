@@ -145,7 +145,11 @@ function parseUrl(url: string, flags: Flags): string {
 }
 
 function onStoreChange(problem: string | null): void {
-  console.error(problem === null ? "The state store has recovered" : `The state store: ${problem}`);
+  console.error(
+    problem === null
+      ? "The state store has recovered"
+      : `The state store is unavailable: ${problem}`,
+  );
 }
 
 function resumeLine(stateId: string, { resumeFlags }: ChatBackend): string {

@@ -38,7 +38,7 @@ export const evaluate: Command = {
     if (tokens.length < 2) {
       throw new InferenceError(
         "invalid_value",
-        `Cannot score ${path}: it has fewer than 2 tokens`,
+        `Cannot score ${path}: it has fewer than 2 tokens; use a longer text`,
         {
           param: "file",
         },

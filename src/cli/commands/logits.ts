@@ -47,7 +47,7 @@ export const logits: Command = {
   run: async (flags) => {
     const chunk = numberFlag(flags, "chunk", { min: 1, max: 1e9, integer: true }) ?? 256;
     const files = await findModel(flags);
-    const tokens = await tokensToFeed(flags, files);
+    const tokens = await requestedTokens(flags, files);
     const stateIn = stringFlag(flags, "state-in");
     const state = stateIn ? await readStateFile(stateIn) : null;
     const maxStepTokens = Math.min(chunk, MAX_CHUNK, tokens.length);
@@ -75,7 +75,7 @@ export const logits: Command = {
   },
 };
 
-async function tokensToFeed(flags: Flags, files: ModelFiles): Promise<number[]> {
+async function requestedTokens(flags: Flags, files: ModelFiles): Promise<number[]> {
   const list = stringFlag(flags, "tokens");
   const prompt = stringFlag(flags, "prompt");
   if ((list === undefined) === (prompt === undefined)) {
@@ -90,7 +90,9 @@ async function tokensToFeed(flags: Flags, files: ModelFiles): Promise<number[]> 
     });
   }
   const tokens = (await openModelTokenizer(files)).encode(prompt!);
-  if (tokens.length === 0) throw usageError("Cannot use --prompt: it is empty");
+  if (tokens.length === 0) {
+    throw usageError("Cannot use --prompt: the text is empty; use a longer one");
+  }
   return tokens;
 }
 

@@ -16,7 +16,7 @@ export const rm: Command = {
   flags: JSON_FLAG,
   run: async (flags, positionals) => {
     if (positionals.length === 0) {
-      throw usageError("Cannot remove: name a model; `rwkv models` lists them");
+      throw usageError("Cannot remove: name a model; `deno task rwkv models` lists them");
     }
     const cache = new ModelCache();
     const removed = [];
@@ -30,7 +30,7 @@ export const rm: Command = {
         throw new InferenceError(
           "file_error",
           `Cannot remove ${requested}: there is no pulled model of that name` +
-            (guess ? `; did you mean ${guess}?` : "; `rwkv models` lists them"),
+            (guess ? `; did you mean ${guess}?` : "; `deno task rwkv models` lists them"),
           { param: requested },
         );
       }

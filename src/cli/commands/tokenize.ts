@@ -14,7 +14,11 @@ export const tokenize: Command = {
     "tokenize --vocab bytes --decode < ids.json",
   ],
   flags: {
-    vocab: { type: "string", placeholder: "FILE", help: "vocabulary file, or the word bytes" },
+    vocab: {
+      type: "string",
+      placeholder: "FILE",
+      help: "vocabulary file, or bytes for one token per byte",
+    },
     decode: { type: "boolean", help: "read a JSON array of ids and write their text" },
     ...JSON_FLAG,
   },

@@ -4,7 +4,7 @@
 import { SingleBar } from "cli-progress";
 import { formatBytes, formatDuration } from "../../core/units.ts";
 
-/** Work that takes less time is done before a bar could be read. */
+/** Shorter work shows no bar, because nobody could read it in time. */
 const DELAY_MS = 700;
 
 export interface Progress {

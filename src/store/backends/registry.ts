@@ -72,7 +72,7 @@ async function openFile(path: string, options: BackendOptions): Promise<Backend>
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw new InferenceError(
       "file_error",
-      `Cannot keep states in ${path}: ${(cause as Error).message}; set another path with --kv`,
+      `Cannot store states in ${path}: ${(cause as Error).message}; set another path with --kv`,
       { cause, param: "kv" },
     );
   }

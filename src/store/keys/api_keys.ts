@@ -141,7 +141,7 @@ export function noSuchKey(id: string): InferenceError {
   return new InferenceError(
     "invalid_value",
     `Cannot revoke key ${JSON.stringify(id.slice(0, 80))}: no key has this id; ` +
-      "`rwkv keys ls` lists them",
+      "`deno task rwkv keys ls` lists them",
     { param: "id" },
   );
 }

@@ -13,7 +13,8 @@ export function assertSameModel(info: StateInfo, model: ModelIdentity): void {
   if (info.model.fingerprint !== model.fingerprint) {
     throw mismatch(
       info,
-      `it belongs to model ${name(info.model)} and this worker runs ${name(model)}`,
+      `it belongs to model ${name(info.model)} and this worker runs ${name(model)}; ` +
+        "resume it on a worker with its model, or reprocess the transcript (on_mismatch: reread)",
     );
   }
   if (!hasOtherVocabulary(info.model, model.vocabularyHash)) return;
@@ -21,7 +22,7 @@ export function assertSameModel(info: StateInfo, model: ModelIdentity): void {
     info,
     `it was written with the vocabulary ${info.model.vocabularyHash} of model ${name(model)} and ` +
       `this worker has the vocabulary ${model.vocabularyHash}; start it with the other one ` +
-      "(--vocab), or process the transcript again (on_mismatch: reread)",
+      "(--vocab), or reprocess the transcript (on_mismatch: reread)",
   );
 }
 

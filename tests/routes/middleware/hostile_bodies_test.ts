@@ -22,7 +22,7 @@ Deno.test("a body with millions of values is rejected before it is parsed", asyn
       const error = await errorOf(post(app, withField(field, list)), 400, "invalid_value");
       assert.equal(
         error.message,
-        `The request body contains more than ${JSON_LIMITS.maxValues} values`,
+        `The request body contains more than ${JSON_LIMITS.maxValues} values; send a smaller one`,
       );
     }
   }
@@ -59,7 +59,7 @@ Deno.test("the nesting depth of a body is limited", async () => {
     );
     assert.equal(
       error.message,
-      `The request body is nested more than ${JSON_LIMITS.maxDepth} deep`,
+      `The request body is nested more than ${JSON_LIMITS.maxDepth} deep; send a smaller one`,
     );
   }
   const open = await errorOf(post(app, "[".repeat(8_000_000)), 400, "invalid_value");

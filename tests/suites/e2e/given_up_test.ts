@@ -27,7 +27,7 @@ async function waitUntilFailed({ url }: WorkerProcess): Promise<void> {
 }
 
 slowTest(
-  "a worker whose engine has failed for good reports it for a while and exits with status 1",
+  "a worker whose engine has failed permanently reports it for a while and exits with status 1",
   async () => {
     const folder = await Deno.makeTempDir();
     await using worker = await start(folder, 1500);
@@ -47,12 +47,12 @@ slowTest(
     const { code } = await worker.ended as Deno.CommandStatus;
     assert.equal(code, 1, worker.log());
     assert.ok(performance.now() - since > 1000);
-    assert.match(worker.log(), /"The engine has failed for good"[^]*"Stopping"[^]*"Stopped"/);
+    assert.match(worker.log(), /"The engine has failed permanently"[^]*"Stopping"[^]*"Stopped"/);
     await Deno.remove(folder, { recursive: true });
   },
 );
 
-slowTest("a worker whose engine has failed for good stops immediately on SIGTERM", async () => {
+slowTest("a worker whose engine has failed permanently stops immediately on SIGTERM", async () => {
   const folder = await Deno.makeTempDir();
   await using worker = await start(folder, 600_000);
   worker.send("SIGUSR1");
