@@ -54,9 +54,7 @@ interface Continuation {
   /** Tokens that the state covers. */
   processed: readonly number[];
   state: Float32Array;
-  /**
-   * Tokens processed from there; each but the first is the most likely one after those before it.
-   */
+  /** Tokens processed after these. Each except the first is the most likely next token. */
   inputs: readonly number[];
   /** Log probabilities of the token after each of `inputs`. */
   predicted: readonly Float64Array[];

@@ -1,6 +1,6 @@
 /**
  * Pickle globals that represent plain data next to the tensors, such as a trainer's arguments, paths,
- * dtypes and random generator states. A call of one creates an empty placeholder. No Python code is
+ * dtypes and random generator states. Calling one creates an empty placeholder. No Python code is
  * looked up or run, whatever the arguments are.
  */
 

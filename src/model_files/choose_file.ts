@@ -78,7 +78,7 @@ export async function chooseFile(
       [],
     )
     : usageError(
-      `Cannot select a model of ${repository.name}: name ${list(models)}`,
+      `Cannot select a model of ${repository.name}: it has ${models.length}; name ${list(models)}`,
     );
 }
 

@@ -122,8 +122,8 @@ export class Scheduler implements GenerationRunner {
   }
 
   /**
-   * Queues several turns with the same state and prompt, which is processed once. Until then all of
-   * them end when the first one ends. Throws as `submit`.
+   * Queues several turns with the same state and prompt. The prompt is processed once; if the first
+   * turn ends before that, all of them end. Throws like `submit`.
    */
   submitAll(requests: readonly GenerationRequest[]): Generation[] {
     if (this.#closed) {

@@ -73,7 +73,7 @@ Deno.test("damaged pickles are rejected", () => {
     ["80 04 8d ff ff ff ff ff ff ff ff 61 2e", /unexpected end/],
     ["80 02 58 01 00 00 00 ff 2e", /not UTF-8/],
     ["80 02 8b 00 00 00 7f 2e", /integer/],
-    ["80 02 7d 28 4b 01 75 2e", /no value/],
+    ["80 02 7d 28 4b 01 75 2e", /without a value/],
     ["80 02 4b 01 4b 02 61 2e", /not a list/],
     ["80 02 4b 01 28 30 2e", /stack is empty/],
     ["80 02 4b 01 29 52 2e", /calls/],

@@ -50,7 +50,7 @@ export function isAllowed(allowed: Int32Array, id: number): boolean {
   return (allowed[id >> 5] >>> (id & 31) & 1) === 1;
 }
 
-/** Returns the ids that may come next. */
+/** Returns the ids that are allowed next. */
 export async function allowedIds(constraint: TokenConstraint): Promise<number[]> {
   const allowed = await constraint.tokenBitmask();
   return [...TOKENS.keys()].filter((id) => isAllowed(allowed, id));
@@ -66,7 +66,7 @@ export async function takes(of: Constraint, text: string | Uint8Array): Promise<
   return isAllowed(await constraint.tokenBitmask(), END);
 }
 
-/** Possible ends of a text, best first. */
+/** Tokens that can end a text or a part of it, preferred first. */
 const ENDS = [END, ...utf8.encode('"]}').map(byteToken)];
 
 /**
@@ -83,7 +83,7 @@ export async function write(
   const bytes: number[] = [];
   for (let i = 0; i < limit; i++) {
     const ids = await allowedIds(constraint);
-    assert.ok(ids.length > 0, `a dead end after ${JSON.stringify(shown(bytes))}`);
+    assert.ok(ids.length > 0, `no token is allowed after ${JSON.stringify(shown(bytes))}`);
     const end = i > limit / 2 || random() < 0.2 ? ENDS.find((id) => ids.includes(id)) : undefined;
     const id = end ?? ids[Math.floor(random() * ids.length)];
     constraint.accept(id);
@@ -115,7 +115,7 @@ export function ofSchema(schema: unknown) {
 export async function refused(of: Constraint): Promise<string> {
   const error = await constrain(of).then(() => null, (error: unknown) => error);
   const shown = JSON.stringify(of).slice(0, 200);
-  assert.ok(error instanceof InferenceError, `${shown} is not refused: ${error}`);
+  assert.ok(error instanceof InferenceError, `${shown} is not rejected: ${error}`);
   assert.equal(error.code, "invalid_value");
   return error.message;
 }

@@ -1,4 +1,4 @@
-/** JSON Schema: what is written is valid, and what is valid can be written. */
+/** JSON Schema: generated texts are valid, and valid texts can be generated. */
 
 import assert from "node:assert/strict";
 import { caseCount } from "../support/quick.ts";
@@ -42,7 +42,7 @@ interface Case {
 }
 
 const CASES: Record<string, Case> = {
-  "properties come in the order of the schema": {
+  "properties are in the order of the schema": {
     schema: {
       type: "object",
       properties: { a: { type: "boolean" }, b: { type: "null" }, c: { const: 1 } },
@@ -58,7 +58,7 @@ const CASES: Record<string, Case> = {
       '{"b":null"c":1}',
     ],
   },
-  "additional properties come last, with other names": {
+  "additional properties are last, with other names": {
     schema: {
       type: "object",
       properties: { ab: { type: "null" }, "": { type: "null" }, 'q"': { type: "null" } },

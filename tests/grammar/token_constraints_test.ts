@@ -1,4 +1,4 @@
-/** Constraints over tokens: which may come, and what a reply may begin and end with. */
+/** Constraints over tokens: which tokens are allowed, and how a reply may begin and end. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -108,7 +108,7 @@ Deno.test("banned ids and gaps are never allowed", async () => {
   }
 });
 
-Deno.test("characters that the vocabulary lacks are excluded, and a grammar without any other is rejected", async () => {
+Deno.test("characters that the vocabulary lacks are excluded, and a grammar of only such characters is rejected", async () => {
   const letters = utf8.encode('ab"{}:, \n');
   const own = createTokenConstraints(
     tokenTable({
@@ -161,7 +161,7 @@ Deno.test("an empty line is never generated, even if the grammar allows it", asy
   }
 });
 
-Deno.test("the vocabulary is not touched before the first constraint, and each is worked out once", async () => {
+Deno.test("the vocabulary is not read before the first constraint, and each constraint is compiled once", async () => {
   let read = 0;
   const watched = new Proxy(TABLE, {
     get: (table, key: keyof TokenTable) => {
@@ -178,7 +178,7 @@ Deno.test("the vocabulary is not touched before the first constraint, and each i
   assert.equal(
     await (await own(choice("a"))).tokenBitmask(),
     first,
-    "the same set, not one like it",
+    "the cached mask is the same object",
   );
   await own(choice("b"));
   await own(choice("c"));
@@ -186,7 +186,7 @@ Deno.test("the vocabulary is not touched before the first constraint, and each i
   assert.equal(read, once);
 });
 
-Deno.test("two replies of one grammar do not know of each other", async () => {
+Deno.test("two replies with the same grammar are independent", async () => {
   const of: Constraint = { type: "choice", choices: ["ab", "cd"] };
   const [one, other] = [await constrain(of), await constrain(of)];
   one.accept(byteToken(0x61));
@@ -210,7 +210,7 @@ Deno.test("a long reply is unaffected by clearing the state cache", async () => 
   assert.ok(isAllowed(await constraint.tokenBitmask(), END));
   assert.ok(
     isAllowed(await other.tokenBitmask(), byteToken(0x22)),
-    "one that stood still meanwhile",
+    "a reply that did not advance meanwhile",
   );
 });
 
