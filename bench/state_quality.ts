@@ -120,7 +120,7 @@ async function runConversation(
   return tokens;
 }
 
-/** Continues greedily after `tokens`, whose last token a resumed turn processes first. */
+/** Continues greedily after `tokens`. As in a resumed turn, their last token is the first input. */
 async function continueGreedily(engine: Engine, tokens: readonly number[]): Promise<Continuation> {
   const processed = tokens.slice(0, -1);
   await engine.writeState(0, null);

@@ -57,7 +57,7 @@ if (flags.json) {
 }
 backend.close();
 await Deno.remove(folder, { recursive: true });
-// Deno's KV client keeps the process alive otherwise.
+// Otherwise Deno's KV client keeps the process alive.
 Deno.exit();
 
 /** Measures every operation once, in milliseconds. */

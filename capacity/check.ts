@@ -79,6 +79,7 @@ const perSecond = loadFraction * turnsPerSecond(before, { prompt, reply });
 const load: Load = { arrivals: { perSecond }, turns: 3, think: 3, prompt, reply };
 
 type Comparison = Figures & { batch: number; read_per_second: number };
+/** Name of each metric, whether it is checked, and its value. */
 const METRICS: readonly [string, boolean, (figures: Comparison) => number][] = [
   ["time to first token, p50 ms", true, ({ ttft_ms }) => ttft_ms?.p50 ?? NaN],
   ["time to first token, p95 ms", false, ({ ttft_ms }) => ttft_ms?.p95 ?? NaN],

@@ -57,7 +57,7 @@ export async function allowedIds(constraint: TokenConstraint): Promise<number[]>
 }
 
 /** Returns whether a constraint accepts `text`, byte by byte, and can end after it. */
-export async function takes(of: Constraint, text: string | Uint8Array): Promise<boolean> {
+export async function accepts(of: Constraint, text: string | Uint8Array): Promise<boolean> {
   const constraint = await constrain(of);
   for (const byte of typeof text === "string" ? utf8.encode(text) : text) {
     if (!isAllowed(await constraint.tokenBitmask(), byteToken(byte))) return false;
@@ -74,7 +74,7 @@ const ENDS = [END, ...utf8.encode('"]}').map(byteToken)];
  *
  * @returns The text as displayed, or `null` if it has not ended.
  */
-export async function write(
+export async function generateText(
   of: Constraint,
   random: () => number,
   limit = 400,
@@ -100,7 +100,7 @@ function shown(bytes: readonly number[]): string {
 }
 
 /** Creates an independent JSON Schema validator. */
-export function judge(schema: object): (json: string) => boolean {
+export function schemaValidator(schema: object): (json: string) => boolean {
   const ajv = new Ajv2020({ strict: false, logger: false });
   addFormats.default(ajv);
   const valid = ajv.compile(schema);
@@ -112,7 +112,7 @@ export function ofSchema(schema: unknown) {
 }
 
 /** Asserts that a constraint is rejected with `invalid_value`; returns the message. */
-export async function refused(of: Constraint): Promise<string> {
+export async function rejectionMessage(of: Constraint): Promise<string> {
   const error = await constrain(of).then(() => null, (error: unknown) => error);
   const shown = JSON.stringify(of).slice(0, 200);
   assert.ok(error instanceof InferenceError, `${shown} is not rejected: ${error}`);

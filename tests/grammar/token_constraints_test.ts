@@ -8,17 +8,17 @@ import { TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { seeded } from "../support/random_data.ts";
 import {
+  accepts,
   allowedIds,
   byteToken,
   constrain,
   END,
+  generateText,
   isAllowed,
   ofSchema,
-  refused,
+  rejectionMessage,
   TABLE,
-  takes,
   TOKENS,
-  write,
 } from "./fixtures.ts";
 
 const utf8 = new TextEncoder();
@@ -144,7 +144,7 @@ Deno.test("an empty line is never generated, even if the grammar allows it", asy
     ] as const
   ) {
     for (let seed = 0; seed < 20; seed++) {
-      const text = await write(of, seeded(seed), 60);
+      const text = await generateText(of, seeded(seed), 60);
       assert.doesNotMatch(text ?? "", /\n\n/);
     }
   }
@@ -157,7 +157,7 @@ Deno.test("an empty line is never generated, even if the grammar allows it", asy
       { type: "grammar", ebnf: 'root ::= line+\nline ::= [a-z]* "\\n"' },
     ] as const
   ) {
-    assert.match(await refused(of), /empty line/, JSON.stringify(of));
+    assert.match(await rejectionMessage(of), /empty line/, JSON.stringify(of));
   }
 });
 
@@ -230,7 +230,7 @@ Deno.test("an unboundedly ambiguous grammar has bounded cost and still ends", as
       constraint.accept(byteToken(0x61));
     }
   }
-  assert.ok(await takes(ambiguous[0], "a".repeat(30) + "c".repeat(29)));
+  assert.ok(await accepts(ambiguous[0], "a".repeat(30) + "c".repeat(29)));
 });
 
 Deno.test("accepting a token that is not allowed throws", async () => {
@@ -243,9 +243,9 @@ Deno.test("accepting a token that is not allowed throws", async () => {
 
 Deno.test("choices are accepted exactly, and their number is limited", async () => {
   const of: Constraint = { type: "choice", choices: ["yes", "no", "ja", "né", "yesterday"] };
-  for (const text of of.choices) assert.ok(await takes(of, text), text);
-  for (const text of ["", "y", "yest", "n", "yesno"]) assert.ok(!await takes(of, text), text);
-  assert.match(await refused({ type: "choice", choices: [] }), /^guided_choice: /);
-  assert.match(await refused({ type: "choice", choices: Array(1001).fill("a") }), /1000/);
-  assert.match(await refused({ type: "choice", choices: ["a".repeat(40_000)] }), /32768/);
+  for (const text of of.choices) assert.ok(await accepts(of, text), text);
+  for (const text of ["", "y", "yest", "n", "yesno"]) assert.ok(!await accepts(of, text), text);
+  assert.match(await rejectionMessage({ type: "choice", choices: [] }), /^guided_choice: /);
+  assert.match(await rejectionMessage({ type: "choice", choices: Array(1001).fill("a") }), /1000/);
+  assert.match(await rejectionMessage({ type: "choice", choices: ["a".repeat(40_000)] }), /32768/);
 });

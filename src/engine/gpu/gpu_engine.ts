@@ -136,7 +136,7 @@ export class GpuEngine implements SamplingEngine {
   async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     checkGenerate(runs, steps, { ...this.info, maxSteps: this.maxSteps });
     if (runs.length === 0) return [];
-    // Runs whose token is gathered on the device come first.
+    // Runs whose token is gathered on the device must be first.
     const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
     const input = buildStepInput(ordered.map(({ slot, tokens: inputs, sample }) => {
       const tokens = inputs.length === 0 ? [GATHERED] : inputs;
