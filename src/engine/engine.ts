@@ -184,7 +184,8 @@ export interface SamplingEngine extends Engine {
   /**
    * Compiles a constraint for later turns.
    *
-   * @throws InferenceError `invalid_value` if the constraint is unsupported.
+   * @throws InferenceError `invalid_value` for an unsupported constraint, `unsupported_value` if the
+   * engine supports no constraints.
    */
   prepareConstraint(constraint: Constraint): Promise<void>;
 

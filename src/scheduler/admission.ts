@@ -62,7 +62,7 @@ export class Admission {
     if (!keyLimitReached && this.#mayQueue(key, waiting)) return;
     stats.total.queueRejections++;
     const retryAfter = stats.secondsUntilFree(waiting, slots);
-    const retry = `try retry in ${retryAfter} s`;
+    const retry = `retry in ${retryAfter} s`;
     if (keyLimitReached) {
       throw new InferenceError(
         "too_many_turns",

@@ -236,7 +236,7 @@ export class Slots {
   /** Releases a slot. Returns the release id for `keepWarm`. */
   release(slot: number): number {
     const releaseId = ++this.#releaseIds;
-    this.#free.unshift({ slot, key: null, releaseId: releaseId });
+    this.#free.unshift({ slot, key: null, releaseId });
     return releaseId;
   }
 

@@ -86,7 +86,8 @@ export interface GenerationRunner {
   /**
    * Prepares a constraint for the turns that use it.
    *
-   * @throws InferenceError `invalid_value` for a constraint that is not supported
+   * @throws InferenceError `invalid_value` for an unsupported constraint, `unsupported_value` if the
+   * engine supports no constraints
    */
   prepareConstraint(constraint: Constraint): Promise<void>;
 

@@ -114,7 +114,7 @@ export class GpuEngine implements SamplingEngine {
     const rounds: Promise<Float32Array[]>[] = [];
     let first = 0;
     do {
-      // Logits that exceed the buffer take further rounds, which run only the head.
+      // Logits that exceed the buffer need further rounds, which run only the head.
       const outputRows = input.outputRows.slice(first, first + maxOutputs);
       rounds.push(this.#logits({ ...input, outputRows }, first === 0));
       first += maxOutputs;
@@ -266,6 +266,6 @@ function unsupportedOnDevice(): InferenceError {
   return new InferenceError(
     "unsupported_value",
     "Cannot sample on the device: constraints, log probabilities, " +
-      `${CPU_ONLY_PARAMETERS.join(" and ")} are unsupported there; use CpuSampling`,
+      `${CPU_ONLY_PARAMETERS.join(" and ")} are unsupported there; use CpuSamplingEngine`,
   );
 }
