@@ -51,7 +51,7 @@ export class ExpectedMetrics {
     this.#tokens.generated += usage.generated;
   }
 
-  /** Returns what the metrics must be when no request is in progress. */
+  /** Returns the expected metrics once no request is in progress. */
   expected(): Map<string, number> {
     const { stop, length, abort } = this.#turns;
     return new Map([
@@ -76,7 +76,7 @@ export class ExpectedMetrics {
   }
 }
 
-/** Lists the series whose values differ and those that were not expected at all. */
+/** Lists the series whose values differ from the expected ones, including unexpected series. */
 export function differences(metrics: string, expected: ReadonlyMap<string, number>): string[] {
   const reported = new Map(
     metrics.split("\n").filter((line) => COMPARED_SERIES.test(line)).map(

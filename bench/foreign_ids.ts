@@ -17,7 +17,7 @@ const { values: flags } = parseArgs({
   options: { rounds: { type: "string" }, json: { type: "boolean" } },
 });
 const rounds = numberFlag(flags, "rounds", { min: 10, max: 1e6, integer: true }) ?? 1000;
-/** States, and conversations, that the owner has. */
+/** Number of states, and of conversations, that the owner has. */
 const STORED = 50;
 
 const KEYS = { owner: "the-key-of-the-owner", stranger: "the-key-of-a-stranger" };

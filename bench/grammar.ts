@@ -5,10 +5,10 @@
  * Flags: those that open a model (`--shape 0.1b --vocab FILE` for the World vocabulary), `--tokens
  * N` (200), `--rounds N` (5), `--json`. Every round compiles each constraint again and then samples
  * random allowed tokens. Decoding rates are those of one conversation, alternately without and with
- * a constraint. Prints `{"vocabulary","tokens","first_ms","forms":[{"form","compile_ms","token_ms",
- * "slowest_ms"}],"decode":{"free","held","share_median","share_min","share_max"}}`: milliseconds
- * are medians over the rounds, `free` and `held` are tokens per second without and with a
- * constraint.
+ * a constraint. With `--json`, prints `{"vocabulary","tokens","first_ms","forms":[{"form",
+ * "compile_ms","token_ms","slowest_ms"}],"decode":{"free","held","share_median","share_min",
+ * "share_max"}}`: milliseconds are medians over the rounds, `free` and `held` are tokens per second
+ * without and with a constraint.
  */
 
 import { parseArgs } from "node:util";

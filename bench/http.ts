@@ -5,7 +5,7 @@
  * Flags: those that open a model, `--batch 1,8` (concurrent conversations), `--tokens N` (256
  * each), `--rounds N` (5), `--json`. A complete worker serves chat completions to clients in this
  * process. Between these measurements, its engine decodes the same number of tokens directly. End
- * of text and newlines are banned so that no reply ends early. Prints
+ * of text and newlines are banned so that no reply ends early. With `--json`, prints
  * `{"adapter","model","quant","rows":[{"case":"http-B","engine","http","share_median","share_min",
  * "share_max"}]}`: rates in tokens per second over all conversations, from their first token on.
  */

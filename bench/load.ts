@@ -202,7 +202,7 @@ async function abortedRequests(): Promise<void> {
     }));
     await worker.idle();
   };
-  // The time of a garbage collection varies; the minimum of some waves is what stays allocated.
+  // Garbage collections run at varying times; the minimum over several waves excludes garbage.
   const settledMemory = async () => {
     const samples: number[] = [];
     for (let i = 0; i < 3; i++) {

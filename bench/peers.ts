@@ -174,7 +174,8 @@ async function compare(quant: string): Promise<Row[]> {
 }
 
 /**
- * Larger batches take fewer steps for the same time: sequences share only the reading of weights.
+ * Returns the decoding steps of a case. On software adapters, larger batches use fewer steps,
+ * because sequences share only the reading of weights and each step takes longer.
  */
 function stepsOf({ kind, size }: Case, software: boolean): number {
   if (kind !== "decode") return 1;

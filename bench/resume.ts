@@ -5,8 +5,8 @@
  * (earlier tokens), `--rounds N` (7), `--kv PATH|URL`, `--json`. Each round opens sessions without
  * cached states, resumes each conversation with a short message, and processes a new prompt of
  * 1,000 tokens. Reports milliseconds to the first token and to the stored end of a reply of 8
- * tokens. Histories are generated transcripts of 500 tokens a turn, attached to the real state of a
- * short conversation: processing them would only give another state of the same size.
+ * tokens. Histories are generated transcripts of 500 tokens per turn, attached to the real state of a
+ * short conversation, because processing them would only yield another state of the same size.
  */
 
 import { parseArgs } from "node:util";

@@ -54,9 +54,7 @@ interface Continuation {
   /** Tokens that the state covers. */
   processed: readonly number[];
   state: Float32Array;
-  /**
-   * Tokens processed from there; each but the first is the most likely one after those before it.
-   */
+  /** Tokens processed after these. Each except the first is the most likely next token. */
   inputs: readonly number[];
   /** Log probabilities of the token after each of `inputs`. */
   predicted: readonly Float64Array[];
@@ -122,7 +120,7 @@ async function runConversation(
   return tokens;
 }
 
-/** Continues greedily after `tokens`, whose last token a resumed turn processes first. */
+/** Continues greedily after `tokens`. As in a resumed turn, their last token is the first input. */
 async function continueGreedily(engine: Engine, tokens: readonly number[]): Promise<Continuation> {
   const processed = tokens.slice(0, -1);
   await engine.writeState(0, null);

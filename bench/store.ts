@@ -2,10 +2,10 @@
  * `deno task bench:store`: write and read speed of states in a store.
  *
  * Flags: `--kv PATH|URL` (default: a temporary SQLite file), `--sizes 1,6.5,13,21.6` (MB),
- * `--rounds N` (9), `--json`. Times are in milliseconds: `save` and `load` of a whole state; and of
- * its chunks alone, written in atomic operations of 12 chunks, sequentially or 8 concurrently, and
- * read by one `list`, by `getMany` of 10 keys (8 concurrently), or by `list` of 32 chunks (8
- * concurrently).
+ * `--rounds N` (9), `--json`. Times are in milliseconds. Measures `save` and `load` of a whole
+ * state. Also measures its chunks alone: written in atomic operations of 12 chunks, sequentially or
+ * 8 concurrently; read by one `list`, by `getMany` of 10 keys (8 concurrently), or by `list` of 32
+ * chunks (8 concurrently).
  */
 
 import { parseArgs } from "node:util";
@@ -57,7 +57,7 @@ if (flags.json) {
 }
 backend.close();
 await Deno.remove(folder, { recursive: true });
-// Deno's KV client keeps the process alive otherwise.
+// Otherwise Deno's KV client keeps the process alive.
 Deno.exit();
 
 /** Measures every operation once, in milliseconds. */

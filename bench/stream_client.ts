@@ -37,7 +37,7 @@ export function stopTokenBans(tokenizer: Tokenizer): Record<string, number> {
   return Object.fromEntries(ids.map((id) => [id, -100]));
 }
 
-/** Asks once; a stream that breaks off has no `finish`. */
+/** Sends one request. An interrupted stream has no `finishReason`. */
 export async function streamChat(
   url: string,
   body: ChatRequest,
@@ -72,7 +72,7 @@ export async function streamChat(
     const events = (partial + decoder.decode(bytes, { stream: true })).split("\n\n");
     partial = events.pop()!;
     for (const event of events) {
-      // The others are comments, which keep the connection alive.
+      // All other events are comments, which keep the connection alive.
       if (event.startsWith("data: ")) addEvent(reply, event.slice("data: ".length));
     }
   }

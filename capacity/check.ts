@@ -4,8 +4,8 @@
  * Flags: `--device cpu|webgpu` (cpu), `--workers N` (3), `--slots N` (8), `--load P` (0.6, a
  * fraction of the workers' capacity), `--rounds N` (5), `--seconds N` (30 each, after 5 s of
  * warm-up), `--seed N` (1), `--json`. Workers with the demo model run as processes on one SQLite
- * file. Their speed is measured over HTTP, of one worker alone and of all together, which shows how
- * many cores they share. In each round the simulation's clients then run against the real workers,
+ * file. Their speed is measured over HTTP, first for one worker alone and then for all of them, which
+ * shows how many cores they share. In each round the simulation's clients then run against the real workers,
  * each turn on the next worker, and the speed is measured again. The simulation of a round uses the
  * mean of the measurements before and after it. A checked metric fails if the median of its
  * simulated-to-measured ratios is off by more than 25 %: exit status 1.
@@ -79,6 +79,7 @@ const perSecond = loadFraction * turnsPerSecond(before, { prompt, reply });
 const load: Load = { arrivals: { perSecond }, turns: 3, think: 3, prompt, reply };
 
 type Comparison = Figures & { batch: number; read_per_second: number };
+/** Name of each metric, whether it is checked, and its value. */
 const METRICS: readonly [string, boolean, (figures: Comparison) => number][] = [
   ["time to first token, p50 ms", true, ({ ttft_ms }) => ttft_ms?.p50 ?? NaN],
   ["time to first token, p95 ms", false, ({ ttft_ms }) => ttft_ms?.p95 ?? NaN],

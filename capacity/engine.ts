@@ -92,7 +92,7 @@ export class SimulatedEngine implements SamplingEngine {
     return Promise.resolve();
   }
 
-  /** Calls run in order, so the result of a call is known when it is made. */
+  /** Computes the result at once, because calls run in order; resolves when the call would end. */
   async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     const read = runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const remaining = runs.filter(({ tokens }) => tokens.length === 0)

@@ -79,7 +79,7 @@ export function parseProfile(document: unknown, file: string): SpeedProfile {
   };
 }
 
-/** Returns the milliseconds of a step with `writers` decoding turns and `tokens` prompt tokens. */
+/** Returns the milliseconds of a step with `decoding` decoding turns and `tokens` prompt tokens. */
 export function stepMs(profile: SpeedProfile, decoding: number, tokens: number): number {
   const { read } = profile;
   const base = decoding > 0 ? decodeMs(profile, decoding) : read.step;

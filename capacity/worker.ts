@@ -49,7 +49,7 @@ export class SimulatedWorker {
   readonly #options: WorkerOptions;
   readonly #scheduler: Scheduler;
   readonly #cache: BlobCache;
-  /** Stands for every state; only its size matters. */
+  /** Placeholder for every state; only its size matters. */
   readonly #blob: Uint8Array;
   /** Turns in progress. */
   activeTurns = 0;

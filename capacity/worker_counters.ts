@@ -24,7 +24,8 @@ export async function readCounters(urls: readonly string[]): Promise<Counters> {
 }
 
 /**
- * Computes the rates that simulated workers report; clients measured `written` tokens per second.
+ * Computes the rates that simulated workers report. `written` is the number of generated tokens per
+ * second that the clients measured.
  */
 export function counterRates(
   [before, after]: readonly Counters[],

@@ -5,7 +5,7 @@ import type { KernelSpec } from "./spec.ts";
 
 export interface CommitShiftSizes {
   width: number;
-  /** Token shifts in the model: two a layer. */
+  /** Token shifts in the model: two per layer. */
   sites: number;
   /** Elements between two sites. */
   siteStride: number;

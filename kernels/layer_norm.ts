@@ -2,7 +2,7 @@
 
 export const LAYER_NORM_EPS = 1e-5;
 
-/** Threads, and so partial sums, per normalized row. Fixed, because results depend on it. */
+/** Threads, and therefore partial sums, per normalized row. Fixed, because results depend on it. */
 export const NORM_THREADS = 32;
 
 /** Reference: `(v - mean) / sqrt(variance + eps) * weight + bias`; norm `[2, length]`. */

@@ -99,7 +99,7 @@ fn find_cutoff(
       atomicStore(&histogram[i], 0u);
     }
     workgroupBarrier();
-    // A shift by 32 would not shift at all.
+    // WGSL takes shift amounts modulo 32, so a shift by 32 would have no effect.
     let above = select(0xffffffffu << u32(shift + 8), 0u, shift == 24);
     for (var q = thread; q < QUADS; q += THREADS) {
       let v = logits[turn.output + q];
@@ -205,9 +205,9 @@ fn weights4(turn: Turn, kept: Kept, q: u32, counting: bool) -> vec4f {
   return select(vec4f(0.0), exp((v - kept.top) / turn.temperature), kept_mask);
 }
 
-// Returns the token at which the cumulative weight, in order of id, reaches `place`, or `place`
-// times the total weight unless `counting`. If rounding exceeds the total, returns the last token
-// with a weight.
+// Returns the token at which the cumulative weight, in order of id, reaches the target: `place` if
+// `counting`, otherwise `place` times the total weight. Returns the last token with a weight if
+// rounding moves the target beyond the total.
 fn find_by_weight(turn: Turn, kept: Kept, thread: u32, counting: bool, place: f32) -> u32 {
   let group = thread / LANES;
   var first = 0u;

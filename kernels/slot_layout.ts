@@ -36,7 +36,7 @@ export const SLOT_WORDS = SLOT.stopBits + STOP_WORDS;
 /** Words of a slot's stop strings: a mask per byte value, then the start and the end mask. */
 export const STOPS_STRIDE = 258 * STOP_WORDS;
 
-/** Stands for the absence of an id. */
+/** Marks a missing id. */
 export const NO_TOKEN = 0xffffffff;
 
 /** Codes for why a turn ended. */

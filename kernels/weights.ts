@@ -2,7 +2,7 @@
  * WGSL to read weights. It declares the binding `weights` and the function `weight4(block, c, r)`,
  * which returns column group c (four columns) of row `8 * block + r`, dequantized if necessary.
  *
- * Loops over columns can read each scale only once: `scale_of(block, c, r)` is valid for the
+ * Loops over columns can reuse a scale after one read: `scale_of(block, c, r)` is valid for the
  * `SCALE_GROUPS` groups from c on, and `scaled4(block, c, r, scale)` is `weight4` with a given
  * scale. Types without scales return 1 and ignore it.
  */

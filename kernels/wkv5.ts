@@ -92,7 +92,7 @@ ${stepSource}`,
   bytes: stateBytes,
 };
 
-/** Returns the partial sums of the group norm: those of `groupNormGate` without empty ones. */
+/** Returns the number of non-empty partial sums that `groupNormGate` computes per head. */
 function normThreads(headSize: number): number {
   return Math.min(NORM_THREADS, headSize);
 }

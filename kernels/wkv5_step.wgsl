@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) j:
   let base = (run.x * HEADS + head) * N * N4 + j;
   let value = projected[V_AT / 4u + row + j];
   let zero = vec4f(f32(run.w));
-  // Each sums every fourth key channel.
+  // Each of the four sums adds up every fourth key channel.
   var sum0 = zero;
   var sum1 = zero;
   var sum2 = zero;

@@ -7,7 +7,7 @@ import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
 import { StepController, StepCosts } from "../scheduler/step_controller.ts";
 
-/** Bounds of a decoding round without `--tokens`: whichever of the two is reached first. */
+/** Limits of a decoding round without `--tokens`; the first one that is reached ends the round. */
 const DEFAULT_DECODE = { tokens: 64, seconds: 2 };
 
 /** Median, minimum and maximum over the rounds. */

@@ -40,7 +40,7 @@ export async function loadRate(
   const made = new DeviceBuffers(device);
   try {
     const buffers = createBuffers(made, model, { quant, slots, maxStepTokens });
-    await uploadWeights(device, model, { buffers }); // memory is given at the first touch
+    await uploadWeights(device, model, { buffers }); // the first write commits the memory
     const start = performance.now();
     await uploadWeights(device, model, { buffers });
     return made.bytes.weights / (performance.now() - start) * 1000;
@@ -70,7 +70,7 @@ export async function uploadRate({ device }: OpenDevice): Promise<number> {
     await device.queue.onSubmittedWorkDone();
   };
   try {
-    await send(); // memory is given at the first touch
+    await send(); // the first write commits the memory
     const start = performance.now();
     for (let round = 0; round < 4; round++) await send();
     return 4 * bytes / (performance.now() - start) * 1000;

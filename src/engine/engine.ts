@@ -25,7 +25,7 @@ export type OnNotice = (level: "info" | "warn", message: string) => void;
 export type OnProgress = (done: number, total: number) => void;
 
 /**
- * Milliseconds of each phase of loading an engine, if it took place: opening the model's file and
+ * Milliseconds of each loading phase of an engine that took place: opening the model's file and
  * the device, reading the tuning cache, uploading weights and, concurrently, building kernels.
  */
 export type LoadTimes = Readonly<
@@ -184,7 +184,8 @@ export interface SamplingEngine extends Engine {
   /**
    * Compiles a constraint for later turns.
    *
-   * @throws InferenceError `invalid_value` if the constraint is unsupported.
+   * @throws InferenceError `invalid_value` for an unsupported constraint, `unsupported_value` if the
+   * engine supports no constraints.
    */
   prepareConstraint(constraint: Constraint): Promise<void>;
 

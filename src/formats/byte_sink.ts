@@ -1,5 +1,5 @@
 /**
- * Random-access writes for the model writers, the counterpart of a byte source. Writes can come in any
+ * Random-access writes for the model writers, the counterpart of a byte source. Writes can be in any
  * order because a header is often known only after the data that it describes.
  */
 

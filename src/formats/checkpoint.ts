@@ -38,8 +38,8 @@ export interface Checkpoint {
   readRows(name: string, firstRow: number, rowCount: number): Promise<Float32Array>;
 
   /**
-   * Reads little-endian bytes in the file's dtype. `byteOffset` counts in row-major order, whatever
-   * the strides in the file. For a row-major tensor this is a plain read; any other tensor is first
+   * Reads little-endian bytes in the file's dtype. `byteOffset` counts in row-major order,
+   * independent of the strides in the file. For a row-major tensor this is a plain read; any other tensor is first
    * gathered as a whole, which requires a supported dtype.
    *
    * @throws InferenceError `invalid_value` for a range outside the tensor.

@@ -1,7 +1,7 @@
 /**
  * Pickle globals that represent plain data next to the tensors, such as a trainer's arguments, paths,
- * dtypes and random generator states. A call of one creates an empty placeholder. No Python code is
- * looked up or run, whatever the arguments are.
+ * dtypes and random generator states. Calling one creates an empty placeholder. No Python code is
+ * looked up or run, regardless of the arguments.
  */
 
 import { PickleGlobal, PickleInert, type PickleValue } from "./pickle_value.ts";

@@ -106,7 +106,7 @@ class PickleMachine {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
         .decode(this.#bytes.subarray(start, start + length));
     } catch {
-      throw this.#error("a string in it is not UTF-8");
+      throw this.#error("it contains a string that is not UTF-8");
     }
   }
 
@@ -159,7 +159,7 @@ class PickleMachine {
   }
 
   #integer(length: number): number | bigint {
-    if (length > MAX_INTEGER_BYTES) throw this.#error(`an integer in it has ${length} bytes`);
+    if (length > MAX_INTEGER_BYTES) throw this.#error(`it contains an integer of ${length} bytes`);
     const start = this.#take(length);
     let value = 0n;
     for (let i = length - 1; i >= 0; i--) value = value << 8n | BigInt(this.#bytes[start + i]);
@@ -191,7 +191,7 @@ class PickleMachine {
   #setItems(values: readonly PickleValue[]): void {
     const dict = this.#stack.at(-1);
     if (!(dict instanceof Map)) throw this.#error("it sets items of a value that is not a dict");
-    if (values.length % 2 !== 0) throw this.#error("a key in it has no value");
+    if (values.length % 2 !== 0) throw this.#error("it contains a key without a value");
     for (let i = 0; i < values.length; i += 2) dict.set(values[i], values[i + 1]);
   }
 

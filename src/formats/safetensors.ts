@@ -66,7 +66,7 @@ export async function readSafetensorsLayout(source: ByteSource): Promise<{
       throw invalidCheckpoint(
         source.name,
         `tensor "${name}", ${dtype} of shape [${shape}], cannot lie at bytes ${begin} to ${end}: ` +
-          "the file is damaged, download it again",
+          "the file is damaged; download it again",
       );
     }
     layouts.set(name, {
@@ -93,7 +93,7 @@ async function readHeader(source: ByteSource): Promise<{
     throw invalidCheckpoint(
       source.name,
       `declares a safetensors header of ${length} bytes in a file of ${source.size}: ` +
-        "it is incomplete or damaged, download it again",
+        "it is incomplete or damaged; download it again",
     );
   }
   const bytes = await source.read(8, Number(length));
@@ -103,7 +103,7 @@ async function readHeader(source: ByteSource): Promise<{
   } catch (cause) {
     throw invalidCheckpoint(
       source.name,
-      "its safetensors header is not JSON: the file is damaged, download it again",
+      "its safetensors header is not JSON: the file is damaged; download it again",
       { cause },
     );
   }
@@ -140,7 +140,7 @@ function checkCoverage(
       throw invalidCheckpoint(
         source.name,
         `tensor "${name}" lies at byte ${offset}, where ${end} was expected: ` +
-          "tensors overlap or leave a gap, the file is damaged",
+          "tensors overlap or leave a gap; download the file again",
       );
     }
     end += byteLength;
@@ -148,7 +148,7 @@ function checkCoverage(
   if (end !== source.size) {
     throw invalidCheckpoint(
       source.name,
-      `its tensors end at byte ${end} of ${source.size}: the file is incomplete or damaged, ` +
+      `its tensors end at byte ${end} of ${source.size}: the file is incomplete or damaged; ` +
         "download it again",
     );
   }

@@ -42,7 +42,7 @@ export class SafetensorsWriter {
 
   /**
    * Writes a part of a tensor at `byteOffset` in row-major order, little-endian. Parts and tensors can
-   * come in any order, but each byte must be written once.
+   * be written in any order, but each byte must be written once.
    */
   async write(name: string, byteOffset: number, bytes: Uint8Array): Promise<void> {
     const tensor = this.#tensors.get(name);

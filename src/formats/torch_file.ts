@@ -50,7 +50,8 @@ export async function readTorchLayout(source: ByteSource): Promise<{
   if (pickle.size > MAX_PICKLE_BYTES) {
     throw invalidCheckpoint(
       source.name,
-      `its data.pkl has ${pickle.size} bytes; the maximum is ${MAX_PICKLE_BYTES}`,
+      `its data.pkl has ${pickle.size} bytes, the maximum is ${MAX_PICKLE_BYTES}; ` +
+        "save the tensors alone",
     );
   }
   const bytes = await source.read(await locate(source, pickle), pickle.size);
@@ -91,7 +92,7 @@ function place(
     throw invalidCheckpoint(
       source.name,
       `tensor "${name}" ends at element ${end} of a storage of ${storage.elements} elements in ` +
-        `${size} bytes: the file is damaged, download it again`,
+        `${size} bytes: the file is damaged; download it again`,
     );
   }
   if (count > storage.elements || !isInjective(shape, strides)) {
@@ -196,7 +197,7 @@ function checkOverlap(source: ByteSource, entries: ReadonlyMap<string, Entry>): 
       throw invalidCheckpoint(
         source.name,
         `zip entry ${name} of ${entry.size} bytes at ${entry.header} reaches past ${entry.limit}: ` +
-          "the file is incomplete or damaged, download it again",
+          "the file is incomplete or damaged; download it again",
       );
     }
   });
@@ -210,7 +211,7 @@ async function locate(source: ByteSource, { header, size, limit }: Entry): Promi
   if (view.getUint32(0, true) !== LOCAL_HEADER_MAGIC || start + size > limit) {
     throw invalidCheckpoint(
       source.name,
-      `has no zip entry of ${size} bytes at ${header}: the file is damaged, download it again`,
+      `has no zip entry of ${size} bytes at ${header}: the file is damaged; download it again`,
     );
   }
   return start;
@@ -237,7 +238,7 @@ function findPrefix(source: ByteSource, entries: ReadonlyMap<string, Entry>): st
   if (pickles.length !== 1) {
     throw invalidCheckpoint(
       source.name,
-      `it is a zip archive with ${pickles.length} data.pkl instead of one: ` +
+      `it is a zip archive with ${pickles.length} data.pkl files instead of one: ` +
         "use a file written by torch.save",
     );
   }

@@ -1,6 +1,6 @@
 /**
  * WebGPU flag values from the specification. Browsers and Deno define globals for them, but a `GPU`
- * from a package, such as Dawn for Node, comes without these globals.
+ * from a package, such as Dawn for Node, does not define them.
  */
 
 export const BUFFER_USAGE = {

@@ -61,7 +61,7 @@ export class DeviceQueue {
   /** Resolves when the last work has been submitted and its read, if any, has started. */
   #submitted: Promise<void> = Promise.resolve();
   /**
-   * Resolves, without a value so as to retain no earlier promise, when all reads have completed.
+   * Resolves when all reads have completed. It has no value, so that it retains no earlier promise.
    */
   #read: Promise<void> = Promise.resolve();
 

@@ -33,13 +33,12 @@ class Stack {
 }
 
 /** A set of stacks: the alternatives for the rest of the text. */
-/** Computes and caches the states of a grammar. */
 export class AutomatonState {
   /** Next state by byte class; `null` if the byte is not allowed. */
   readonly transitions: (AutomatonState | null | undefined)[] = [];
   /** Whether the text can end here. */
   readonly accepting: boolean;
-  /** Cache for the compiled grammar: the tokens that may come next. */
+  /** Cache for the compiled grammar: the tokens that are allowed next. */
   tokenBitmask: Int32Array | null = null;
 
   constructor(readonly stacks: readonly Stack[], readonly generation: number) {

@@ -1,4 +1,4 @@
-/** A grammar compiled for a vocabulary: computes which tokens may come next. */
+/** A grammar compiled for a vocabulary: computes which tokens are allowed next. */
 
 import type { TokenConstraint } from "../core/sampling.ts";
 import { buildNodes, type BuildOptions } from "./build.ts";
@@ -65,7 +65,7 @@ export class CompiledGrammar {
     return state.tokenBitmask;
   }
 
-  /** Clears the caches when they hold too many masks or states. */
+  /** Clears the caches when they contain too many masks or states. */
   #evictIfFull(): void {
     if (this.#cachedMasks > MAX_CACHED_MASKS) this.#automaton.clear();
     else if (!this.#automaton.clearIfFull()) return;

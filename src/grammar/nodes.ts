@@ -1,6 +1,6 @@
 /**
- * A grammar as nodes with partial derivatives: each node lists the bytes that can come first and what
- * can follow each. This is Antimirov's construction ("Partial derivatives of regular expressions and
+ * A grammar as nodes with partial derivatives: each node lists its possible first bytes and the
+ * continuations of each. This is Antimirov's construction ("Partial derivatives of regular expressions and
  * finite automaton constructions", 1996), extended to rules. Derivatives are computed on first use,
  * so the cost of a repetition does not depend on its maximum count.
  */

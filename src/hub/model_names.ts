@@ -35,8 +35,8 @@ export function modelStem(name: string): string {
 }
 
 /**
- * Returns the model among the names of one folder: the only model, else the only `model.*`, else the
- * only `pytorch_model.*`; null if the choice is ambiguous.
+ * Returns the model among the names of one folder: the only model, otherwise the only
+ * `model.*`, otherwise the only `pytorch_model.*`; null if the choice is ambiguous.
  */
 export function defaultModel(names: readonly string[]): string | null {
   const models = names.filter(isModelName);

@@ -61,7 +61,7 @@ export class Repository {
         if (type !== "file" || !isSafePath(path)) continue;
         const bytes = lfs?.size ?? size;
         if (!(Number.isSafeInteger(bytes) && bytes >= 0)) {
-          throw new Error(`its listing has ${path} with a size of ${bytes}`);
+          throw new Error(`its listing has the invalid size ${bytes} for ${path}`);
         }
         if (files.length === MAX_FILES) {
           throw new Error(`its listing has more than ${MAX_FILES} files`);

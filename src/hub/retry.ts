@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 
-/** A failure that a later attempt may not have. */
+/** A failure that may not recur on the next attempt. */
 export class TransientError extends Error {
   /** The server's `retry-after`, in seconds. */
   readonly retryAfter: number | undefined;

@@ -29,7 +29,7 @@ import type { Model } from "./load.ts";
 /** Bytes per copy. */
 const COPY_BYTES = 16 * 1024 * 1024;
 
-/** An error value whose JSON is as long as that of any other, to reserve space in the header. */
+/** An error value with the longest possible JSON, to reserve space in the header. */
 const LONGEST_ERROR = 1.2345678e-100;
 
 /** Options of a conversion. */

@@ -111,7 +111,7 @@ export function readConversionInfo(checkpoint: Checkpoint): ConversionInfo | nul
     quant = parseQuant(fields.quant);
     matrices = MatricesSchema.parse(JSON.parse(fields.matrices));
   } catch (cause) {
-    throw damaged("its metadata is not that of a converted file", cause);
+    throw damaged("its conversion metadata is malformed", cause);
   }
   const checked = new Map<string, ConvertedMatrix>();
   for (const [matrix, { held, ...sizes }] of Object.entries(matrices)) {
@@ -180,7 +180,7 @@ export function packedMatrix(
         throw invalidCheckpoint(
           checkpoint.name,
           `tensor "${scales.name}" has a scale for row ${row} that is infinite or NaN: ` +
-            "the file is damaged, convert the model's original file again",
+            "the file is damaged; convert the model's original file again",
         );
       }
       return piece;

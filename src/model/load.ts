@@ -44,7 +44,7 @@ export interface Model {
 export interface ModelOptions {
   /** Epsilon of the group norm; overrides the files. */
   groupNormEps?: number | undefined;
-  /** Epsilon from the config.json next to the file; a converted file's own value overrides it. */
+  /** Epsilon from the config.json next to the file; the value in a converted file overrides it. */
   configEps?: number | undefined;
 }
 

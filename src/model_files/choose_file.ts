@@ -53,7 +53,9 @@ export async function chooseFile(
     throw unknownFile(
       files.some((file) => file.path === path)
         ? `${path}: ${
-          shardOf(path) ? "it is a single shard of a model" : "its extension is not that of a model"
+          shardOf(path)
+            ? "it is a single shard of a model"
+            : "it does not have the extension of a model file"
         }`
         : `${path}: there is no such file in ${repository.name}` +
           (guess ? `; did you mean ${guess}?` : ""),
@@ -78,7 +80,7 @@ export async function chooseFile(
       [],
     )
     : usageError(
-      `Cannot select a model of ${repository.name}: name ${list(models)}`,
+      `Cannot select a model of ${repository.name}: it has ${models.length}; name ${list(models)}`,
     );
 }
 

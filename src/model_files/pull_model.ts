@@ -54,7 +54,7 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
       if (changes === MAX_CHANGES) {
         throw new InferenceError(
           "hub_error",
-          `Cannot pull ${file.path} of ${target.repo}: it changes on every request`,
+          `Cannot pull ${file.path} of ${target.repo}: it changes on every request; pull it later`,
         );
       }
       options.onMessage(`${error.path} has changed on the hub: starting over`);

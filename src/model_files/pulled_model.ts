@@ -40,7 +40,7 @@ export async function resolvePulledModel(
         ? `and its download is incomplete; pull it again to resume`
         : target
         ? `and it has not been pulled; \`deno task rwkv pull ${name}\` downloads it`
-        : `nor a pulled model of that name${guess ? `; did you mean ${guess}?` : ""}` +
+        : `and no pulled model of that name${guess ? `; did you mean ${guess}?` : ""}` +
           `${guess ? "" : "; name one with --model"}`),
     { param: name },
   );

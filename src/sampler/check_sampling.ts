@@ -27,8 +27,12 @@ export function checkSampling(params: SamplingParams, vocabulary = Infinity): vo
   }
   for (const [id, bias] of params.logitBias) {
     if (!(Number.isSafeInteger(id) && id >= 0 && id < vocabulary)) {
-      const range = vocabulary === Infinity ? "0 or more" : `from 0 to ${vocabulary - 1}`;
-      throw invalid("logit_bias", `token id ${id}`, `by token ids ${range}`);
+      const range = vocabulary === Infinity ? "of 0 or more" : `from 0 to ${vocabulary - 1}`;
+      throw new InferenceError(
+        "invalid_value",
+        `logit_bias has token id ${id}, and token ids must be whole numbers ${range}`,
+        { param: "logit_bias" },
+      );
     }
     if (!(Math.abs(bias) <= MAX_BIAS)) {
       throw invalid("logit_bias", bias, `a number from ${-MAX_BIAS} to ${MAX_BIAS}`);

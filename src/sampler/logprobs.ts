@@ -9,7 +9,7 @@ import type { TokenLogprobs } from "../core/sampling.ts";
  * Returns the log probability of a token and the most probable tokens.
  *
  * @param logits `[vocabulary]`.
- * @param banned 1 at the ids that are no tokens.
+ * @param banned 1 at the ids without a token.
  * @param count Number of most probable tokens to return.
  */
 export function computeLogprobs(

@@ -77,7 +77,7 @@ function adjust(
         `Cannot sample: the logit of token ${id} is ${
           scores[id]
         }; the model's weights or its state ` +
-          "are damaged, start from another state",
+          "are damaged; start from another state",
       );
     }
     if (banned?.[id]) scores[id] = -Infinity;

@@ -110,7 +110,7 @@ export class Admission {
     this.waiting.pushFront(preemptedTurns);
   }
 
-  /** Whether a key without a slot is about to get one. It must not wait for further steps. */
+  /** Whether a key without a slot is about to get one. No further steps may delay it. */
   get isSlotDue(): boolean {
     const turns = [...this.#options.running];
     if (!turns.some(({ preempted }) => preempted)) return false;

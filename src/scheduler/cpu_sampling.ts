@@ -164,7 +164,7 @@ export class CpuSamplingEngine implements SamplingEngine {
     if (this.#createConstraint) return await this.#createConstraint(constraint);
     throw new InferenceError(
       "unsupported_value",
-      `Cannot constrain a reply by ${constraint.type}: this engine was opened without grammars`,
+      `Cannot constrain a reply by ${constraint.type}: this engine does not support constraints`,
     );
   }
 

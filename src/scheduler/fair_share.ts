@@ -10,7 +10,7 @@
 import { groupBy } from "../core/group_by.ts";
 import type { StepCosts } from "./step_controller.ts";
 
-/** Milliseconds of engine time that a new key may use first. Short turns end within it. */
+/** Engine time in milliseconds by which a new key has priority. Short turns end within it. */
 const CREDIT_MS = 150;
 
 export class FairShare {
@@ -23,7 +23,7 @@ export class FairShare {
     this.#costs = costs;
   }
 
-  /** Sets the active keys. A key that returns continues from the time that it had used. */
+  /** Sets the active keys. A returning key keeps its virtual time if others have not caught up. */
   update(active: ReadonlySet<string>): void {
     const remaining = [...active].filter((key) => this.#active.has(key));
     const start = Math.min(...remaining.map((key) => this.virtualTime(key))) - CREDIT_MS;

@@ -49,6 +49,6 @@ export function turnToPreempt<T extends PreemptableTurn>(
   }
   if (keySlots > 0) return undefined;
   return candidates
-    .filter(({ startedAt, hasStepped: hasStepped }) => hasStepped && now - startedAt >= QUANTUM_MS)
+    .filter(({ startedAt, hasStepped }) => hasStepped && now - startedAt >= QUANTUM_MS)
     .sort((a, b) => a.startedAt - b.startedAt)[0];
 }

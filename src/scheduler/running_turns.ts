@@ -198,14 +198,14 @@ export interface AcquiredSlot {
 
 interface FreeSlot {
   slot: number;
-  /** Names the state in the slot; `null` if no turn can ask for it. */
+  /** Key of the state in the slot; `null` if no turn can request it. */
   key: string | null;
-  /** Identifies the release that left the slot in this condition. */
+  /** Identifies the last release of the slot; 0 after `clearKeys`. */
   releaseId: number;
 }
 
 export class Slots {
-  /** Slots without a named state first, then the least recently used ones. */
+  /** Slots without a key first, then the least recently used ones. */
   readonly #free: FreeSlot[];
   #releaseIds = 0;
 
@@ -225,7 +225,7 @@ export class Slots {
     return free && { slot: free.slot, warm: false };
   }
 
-  /** Forgets the names and the releases of all free slots. */
+  /** Clears the keys and the release ids of all free slots. */
   clearKeys(): void {
     for (const free of this.#free) {
       free.key = null;
@@ -236,7 +236,7 @@ export class Slots {
   /** Releases a slot. Returns the release id for `keepWarm`. */
   release(slot: number): number {
     const releaseId = ++this.#releaseIds;
-    this.#free.unshift({ slot, key: null, releaseId: releaseId });
+    this.#free.unshift({ slot, key: null, releaseId });
     return releaseId;
   }
 

@@ -105,7 +105,8 @@ export class Scheduler implements GenerationRunner {
   /**
    * Prepares a constraint for the turns that use it.
    *
-   * @throws InferenceError `invalid_value` for a constraint that is not supported
+   * @throws InferenceError `invalid_value` for an unsupported constraint, `unsupported_value` if the
+   * engine supports no constraints
    */
   prepareConstraint(constraint: Constraint): Promise<void> {
     return this.#engine.prepareConstraint(constraint);
@@ -122,8 +123,8 @@ export class Scheduler implements GenerationRunner {
   }
 
   /**
-   * Queues several turns with the same state and prompt, which is processed once. Until then all of
-   * them end when the first one ends. Throws as `submit`.
+   * Queues several turns with the same state and prompt. The prompt is processed once; if the first
+   * turn ends before that, all of them end. Throws like `submit`.
    */
   submitAll(requests: readonly GenerationRequest[]): Generation[] {
     if (this.#closed) {
@@ -184,7 +185,7 @@ export class Scheduler implements GenerationRunner {
       if (first) await this.#complete(first);
       else await Promise.race([this.#running.waitForLoad(), this.#submitted()]);
     }
-    // Not in a `finally` block: a turn that is submitted meanwhile would find an ended loop.
+    // Not in `.finally()`, which runs later: a turn submitted in between would not start a new loop.
     this.#loopPromise = null;
   }
 

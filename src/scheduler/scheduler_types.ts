@@ -38,7 +38,7 @@ export interface GenerationRequest {
    * Number of most probable tokens to return with each token; log probabilities are off by default.
    */
   logprobs?: number | undefined;
-  /** Milliseconds after which the turn ends with what it has, queueing included. */
+  /** Timeout in milliseconds, including queueing. The turn then ends with the tokens so far. */
   timeoutMs?: number | undefined;
   /** Cancels the turn. Tokens of steps in flight are kept. */
   signal?: AbortSignal | undefined;
@@ -86,7 +86,8 @@ export interface GenerationRunner {
   /**
    * Prepares a constraint for the turns that use it.
    *
-   * @throws InferenceError `invalid_value` for a constraint that is not supported
+   * @throws InferenceError `invalid_value` for an unsupported constraint, `unsupported_value` if the
+   * engine supports no constraints
    */
   prepareConstraint(constraint: Constraint): Promise<void>;
 
@@ -99,8 +100,8 @@ export interface GenerationRunner {
   submit(request: GenerationRequest): Generation;
 
   /**
-   * Queues several turns with the same state and prompt, which is processed once. Until then all of
-   * them end when the first one ends. Throws as `submit`.
+   * Queues several turns with the same state and prompt. The prompt is processed once; if the first
+   * turn ends before that, all of them end. Throws like `submit`.
    */
   submitAll(requests: readonly GenerationRequest[]): Generation[];
 }

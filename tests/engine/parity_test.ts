@@ -65,7 +65,7 @@ Deno.test("greedy replies are the same for any chunk size and on both engines", 
   await cpu.close();
 });
 
-Deno.test("a run's results are bit-identical whatever runs share its step", async () => {
+Deno.test("a run's results are bit-identical for any other runs in its step", async () => {
   const engine = await gpuEngine();
   const tokens = Array.from({ length: 24 }, (_, i) => 1 + (i * 97) % 2000);
   await engine.writeState(0, null);

@@ -10,7 +10,7 @@ export function open(bytes: Uint8Array, name = "test.bin"): Promise<Checkpoint> 
 }
 
 /** Asserts that opening or reading the file fails with a matching message. */
-export async function assertRefused(bytes: Uint8Array, message: RegExp): Promise<void> {
+export async function assertRejected(bytes: Uint8Array, message: RegExp): Promise<void> {
   await assert.rejects(readAll(bytes), (error: unknown) => {
     assert(error instanceof InferenceError, `${error}`);
     assert.equal(error.code, "invalid_checkpoint");

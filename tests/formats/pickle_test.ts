@@ -16,7 +16,7 @@ const read = (bytes: Uint8Array) =>
 /** A pickle in hexadecimal. */
 const hex = (text: string) => Uint8Array.fromHex(text.replaceAll(" ", ""));
 
-function assertRefused(bytes: Uint8Array, message: RegExp): void {
+function assertRejected(bytes: Uint8Array, message: RegExp): void {
   assert.throws(() => read(bytes), (error: unknown) => {
     assert(error instanceof InferenceError && error.code === "invalid_checkpoint", `${error}`);
     assert.match(error.message, message);
@@ -73,7 +73,7 @@ Deno.test("damaged pickles are rejected", () => {
     ["80 04 8d ff ff ff ff ff ff ff ff 61 2e", /unexpected end/],
     ["80 02 58 01 00 00 00 ff 2e", /not UTF-8/],
     ["80 02 8b 00 00 00 7f 2e", /integer/],
-    ["80 02 7d 28 4b 01 75 2e", /no value/],
+    ["80 02 7d 28 4b 01 75 2e", /without a value/],
     ["80 02 4b 01 4b 02 61 2e", /not a list/],
     ["80 02 4b 01 28 30 2e", /stack is empty/],
     ["80 02 4b 01 29 52 2e", /calls/],
@@ -84,13 +84,13 @@ Deno.test("damaged pickles are rejected", () => {
     ["80 02 29 29 81 2e", /not callable/], // NEWOBJ
     ["63 6d 0a", /unexpected end/],
   ];
-  for (const [text, message] of rejected) assertRefused(hex(text), message);
+  for (const [text, message] of rejected) assertRejected(hex(text), message);
 });
 
 Deno.test("time and memory are bounded", () => {
-  assertRefused(new Uint8Array(17 * 2 ** 20), /maximum is 16777216/);
-  assertRefused(new Uint8Array(2 ** 20).fill(0x5d), /1000000 opcodes/); // EMPTY_LIST
-  assertRefused(new Uint8Array(2000).fill(0x28), /nested too deeply/); // MARK
+  assertRejected(new Uint8Array(17 * 2 ** 20), /maximum is 16777216/);
+  assertRejected(new Uint8Array(2 ** 20).fill(0x5d), /1000000 opcodes/); // EMPTY_LIST
+  assertRejected(new Uint8Array(2000).fill(0x28), /nested too deeply/); // MARK
   // Forty nested tuples with two references each: visiting all would take 2^40 steps.
   const laughs = new PickleWriter(4).op("]").memo();
   for (let i = 0; i < 40; i++) laughs.raw(0x68, i, 0x68, i, 0x86).memo();

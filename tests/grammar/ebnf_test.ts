@@ -1,7 +1,7 @@
 /** Grammars in EBNF. */
 
 import assert from "node:assert/strict";
-import { refused, takes } from "./fixtures.ts";
+import { accepts, rejectionMessage } from "./fixtures.ts";
 
 function ebnf(text: string) {
   return { type: "grammar", ebnf: text } as const;
@@ -17,10 +17,10 @@ Deno.test("a grammar accepts exactly its texts", async () => {
                "(" sum ")"
   `);
   for (const text of ["1", "1+2*3", "(1-2)*(3.25+-4)", "1\n2", "((7))"]) {
-    assert.ok(await takes(sums, text), text);
+    assert.ok(await accepts(sums, text), text);
   }
   for (const text of ["", "1+", "1.", "1.255", "((7)", "1\n", "a"]) {
-    assert.ok(!await takes(sums, text), text);
+    assert.ok(!await accepts(sums, text), text);
   }
 });
 
@@ -41,8 +41,8 @@ Deno.test("literals, classes and counts follow the syntax of xgrammar", async ()
     ['root::="a"\r\n# the end', ["a"], ["b"]],
   ];
   for (const [grammar, yes, no] of cases) {
-    for (const text of yes) assert.ok(await takes(ebnf(grammar), text), `${grammar}: ${text}`);
-    for (const text of no) assert.ok(!await takes(ebnf(grammar), text), `${grammar}: ${text}`);
+    for (const text of yes) assert.ok(await accepts(ebnf(grammar), text), `${grammar}: ${text}`);
+    for (const text of no) assert.ok(!await accepts(ebnf(grammar), text), `${grammar}: ${text}`);
   }
 });
 
@@ -83,7 +83,7 @@ Deno.test("malformed, unsatisfiable and unsupported grammars are rejected with a
     ],
   ];
   for (const [grammar, expected] of bad) {
-    const message = await refused(ebnf(grammar));
+    const message = await rejectionMessage(ebnf(grammar));
     assert.match(message, expected, grammar.slice(0, 60));
     assert.match(message, /^guided_grammar: /);
   }

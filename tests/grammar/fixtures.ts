@@ -50,14 +50,14 @@ export function isAllowed(allowed: Int32Array, id: number): boolean {
   return (allowed[id >> 5] >>> (id & 31) & 1) === 1;
 }
 
-/** Returns the ids that may come next. */
+/** Returns the ids that are allowed next. */
 export async function allowedIds(constraint: TokenConstraint): Promise<number[]> {
   const allowed = await constraint.tokenBitmask();
   return [...TOKENS.keys()].filter((id) => isAllowed(allowed, id));
 }
 
 /** Returns whether a constraint accepts `text`, byte by byte, and can end after it. */
-export async function takes(of: Constraint, text: string | Uint8Array): Promise<boolean> {
+export async function accepts(of: Constraint, text: string | Uint8Array): Promise<boolean> {
   const constraint = await constrain(of);
   for (const byte of typeof text === "string" ? utf8.encode(text) : text) {
     if (!isAllowed(await constraint.tokenBitmask(), byteToken(byte))) return false;
@@ -66,7 +66,7 @@ export async function takes(of: Constraint, text: string | Uint8Array): Promise<
   return isAllowed(await constraint.tokenBitmask(), END);
 }
 
-/** Possible ends of a text, best first. */
+/** Tokens that can end a text or a part of it, preferred first. */
 const ENDS = [END, ...utf8.encode('"]}').map(byteToken)];
 
 /**
@@ -74,7 +74,7 @@ const ENDS = [END, ...utf8.encode('"]}').map(byteToken)];
  *
  * @returns The text as displayed, or `null` if it has not ended.
  */
-export async function write(
+export async function generateText(
   of: Constraint,
   random: () => number,
   limit = 400,
@@ -83,7 +83,7 @@ export async function write(
   const bytes: number[] = [];
   for (let i = 0; i < limit; i++) {
     const ids = await allowedIds(constraint);
-    assert.ok(ids.length > 0, `a dead end after ${JSON.stringify(shown(bytes))}`);
+    assert.ok(ids.length > 0, `no token is allowed after ${JSON.stringify(shown(bytes))}`);
     const end = i > limit / 2 || random() < 0.2 ? ENDS.find((id) => ids.includes(id)) : undefined;
     const id = end ?? ids[Math.floor(random() * ids.length)];
     constraint.accept(id);
@@ -100,7 +100,7 @@ function shown(bytes: readonly number[]): string {
 }
 
 /** Creates an independent JSON Schema validator. */
-export function judge(schema: object): (json: string) => boolean {
+export function schemaValidator(schema: object): (json: string) => boolean {
   const ajv = new Ajv2020({ strict: false, logger: false });
   addFormats.default(ajv);
   const valid = ajv.compile(schema);
@@ -112,10 +112,10 @@ export function ofSchema(schema: unknown) {
 }
 
 /** Asserts that a constraint is rejected with `invalid_value`; returns the message. */
-export async function refused(of: Constraint): Promise<string> {
+export async function rejectionMessage(of: Constraint): Promise<string> {
   const error = await constrain(of).then(() => null, (error: unknown) => error);
   const shown = JSON.stringify(of).slice(0, 200);
-  assert.ok(error instanceof InferenceError, `${shown} is not refused: ${error}`);
+  assert.ok(error instanceof InferenceError, `${shown} is not rejected: ${error}`);
   assert.equal(error.code, "invalid_value");
   return error.message;
 }

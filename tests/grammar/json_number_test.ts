@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { seeded } from "../support/random_data.ts";
-import { judge, ofSchema, refused, takes, write } from "./fixtures.ts";
+import { accepts, generateText, ofSchema, rejectionMessage, schemaValidator } from "./fixtures.ts";
 
 const BOUNDS: Record<string, number>[] = [
   {},
@@ -35,11 +35,11 @@ Deno.test("numbers are accepted according to their bounds", async () => {
   for (const bounds of BOUNDS) {
     for (const type of ["number", "integer"]) {
       const schema = { type, ...bounds };
-      const [valid, of] = [judge(schema), ofSchema(schema)];
+      const [valid, of] = [schemaValidator(schema), ofSchema(schema)];
       for (const text of WRITTEN) {
         const whole = /^-?\d+$/.test(text);
         const wanted = valid(text) && (whole || type === "number");
-        assert.equal(await takes(of, text), wanted, `${JSON.stringify(schema)} ${text}`);
+        assert.equal(await accepts(of, text), wanted, `${JSON.stringify(schema)} ${text}`);
       }
     }
   }
@@ -50,9 +50,9 @@ Deno.test("random texts are numbers within the bounds", async () => {
   for (const bounds of BOUNDS) {
     for (const type of ["number", "integer"]) {
       const schema = { type, ...bounds };
-      const valid = judge(schema);
+      const valid = schemaValidator(schema);
       for (let i = 0; i < 12; i++) {
-        const text = await write(ofSchema(schema), random, 200);
+        const text = await generateText(ofSchema(schema), random, 200);
         assert.ok(text !== null && valid(text), `${JSON.stringify(schema)} ${text}`);
       }
     }
@@ -68,7 +68,7 @@ Deno.test("small integers are accepted exactly within random bounds", async () =
     for (const near of [minimum, maximum]) {
       for (let value = near - 12; value <= near + 12; value++) {
         const wanted = minimum <= value && value <= maximum;
-        assert.equal(await takes(of, `${value}`), wanted, `${minimum} ${maximum} ${value}`);
+        assert.equal(await accepts(of, `${value}`), wanted, `${minimum} ${maximum} ${value}`);
       }
     }
   }
@@ -76,10 +76,10 @@ Deno.test("small integers are accepted exactly within random bounds", async () =
 
 Deno.test("other spellings and infinite numbers are rejected", async () => {
   for (const text of ["01", "-", "1.", ".5", "+1", "1e", "1e999", "NaN", "0x1", "-01", "--1"]) {
-    assert.ok(!await takes(ofSchema({ type: "number" }), text), text);
+    assert.ok(!await accepts(ofSchema({ type: "number" }), text), text);
   }
   for (const text of ["-0", "1e5", "-1.5E-10", "0.0"]) {
-    assert.ok(await takes(ofSchema({ type: "number" }), text), text);
+    assert.ok(await accepts(ofSchema({ type: "number" }), text), text);
   }
 });
 
@@ -92,7 +92,7 @@ Deno.test("empty ranges are rejected", async () => {
       { minimum: 0.4, maximum: 0.6 },
     ]
   ) {
-    const message = await refused(ofSchema({ type: "integer", ...bounds }));
+    const message = await rejectionMessage(ofSchema({ type: "integer", ...bounds }));
     assert.match(message, /^response_format: at "#": no number/);
   }
 });

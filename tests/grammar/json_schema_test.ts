@@ -1,9 +1,9 @@
-/** JSON Schema: what is written is valid, and what is valid can be written. */
+/** JSON Schema: generated texts are valid, and valid texts can be generated. */
 
 import assert from "node:assert/strict";
 import { caseCount } from "../support/quick.ts";
 import { seeded } from "../support/random_data.ts";
-import { judge, ofSchema, takes, write } from "./fixtures.ts";
+import { accepts, generateText, ofSchema, schemaValidator } from "./fixtures.ts";
 import { randomSchema } from "./random_schemas.ts";
 
 Deno.test("random texts are valid for random schemas", async () => {
@@ -11,10 +11,10 @@ Deno.test("random texts are valid for random schemas", async () => {
   let ended = 0;
   for (let seed = 1; seed <= seeds; seed++) {
     const schema = randomSchema(seed);
-    const text = await write(ofSchema(schema), seeded(seed));
+    const text = await generateText(ofSchema(schema), seeded(seed));
     if (text === null) continue;
     ended++;
-    assert.ok(judge(schema)(text), `${JSON.stringify(schema)}\n${text}`);
+    assert.ok(schemaValidator(schema)(text), `${JSON.stringify(schema)}\n${text}`);
   }
   assert.ok(ended > 0.95 * seeds, `${ended} of ${seeds} ended`);
 });
@@ -22,16 +22,16 @@ Deno.test("random texts are valid for random schemas", async () => {
 Deno.test("json_object produces an object on one line", async () => {
   const random = seeded(9);
   for (let i = 0; i < 40; i++) {
-    const text = await write({ type: "json_object" }, random);
+    const text = await generateText({ type: "json_object" }, random);
     if (text === null) continue;
     assert.equal(Object.prototype.toString.call(JSON.parse(text)), "[object Object]");
     assert.ok(!text.includes("\n"));
   }
   for (const text of ["{}", '{"a": [1, {"b": null}], "é\\n": "\\ud83c x"}']) {
-    assert.equal(await takes({ type: "json_object" }, text), !text.includes("\\ud83c"), text);
+    assert.equal(await accepts({ type: "json_object" }, text), !text.includes("\\ud83c"), text);
   }
   for (const text of ["[]", "{} ", '{"a":1,}', '{"a":\n1}', '{"a":  1}', "{", '{"a":1 }']) {
-    assert.ok(!await takes({ type: "json_object" }, text), text);
+    assert.ok(!await accepts({ type: "json_object" }, text), text);
   }
 });
 
@@ -42,7 +42,7 @@ interface Case {
 }
 
 const CASES: Record<string, Case> = {
-  "properties come in the order of the schema": {
+  "properties are in the order of the schema": {
     schema: {
       type: "object",
       properties: { a: { type: "boolean" }, b: { type: "null" }, c: { const: 1 } },
@@ -58,7 +58,7 @@ const CASES: Record<string, Case> = {
       '{"b":null"c":1}',
     ],
   },
-  "additional properties come last, with other names": {
+  "additional properties are last, with other names": {
     schema: {
       type: "object",
       properties: { ab: { type: "null" }, "": { type: "null" }, 'q"': { type: "null" } },
@@ -233,8 +233,8 @@ const CASES: Record<string, Case> = {
 for (const [name, { schema, yes, no }] of Object.entries(CASES)) {
   Deno.test(`${name}`, async () => {
     const of = ofSchema(schema);
-    for (const text of yes) assert.ok(await takes(of, text), text);
-    for (const text of no) assert.ok(!await takes(of, text), text);
+    for (const text of yes) assert.ok(await accepts(of, text), text);
+    for (const text of no) assert.ok(!await accepts(of, text), text);
   });
 }
 
@@ -254,13 +254,13 @@ Deno.test("formats produce valid strings", async () => {
   };
   for (const [format, texts] of Object.entries(known)) {
     const schema = { type: "string", format };
-    for (const text of texts) assert.ok(await takes(ofSchema(schema), `"${text}"`), text);
-    const valid = judge(schema);
+    for (const text of texts) assert.ok(await accepts(ofSchema(schema), `"${text}"`), text);
+    const valid = schemaValidator(schema);
     assert.ok(!valid('"?"'), `${format} is judged`);
     for (let i = 0; i < 30; i++) {
-      const text = await write(ofSchema(schema), random);
+      const text = await generateText(ofSchema(schema), random);
       assert.ok(text === null || valid(text), `${format}: ${text}`);
     }
   }
-  assert.ok(!await takes(ofSchema({ type: "string", format: "date" }), '"2023-02-29"'));
+  assert.ok(!await accepts(ofSchema({ type: "string", format: "date" }), '"2023-02-29"'));
 });

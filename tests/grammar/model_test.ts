@@ -9,7 +9,7 @@ import type { Generation, GenerationRequest } from "../../src/scheduler/schedule
 import { REPLY_START, TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { slowTest } from "../support/quick.ts";
-import { judge, ofSchema } from "./fixtures.ts";
+import { ofSchema, schemaValidator } from "./fixtures.ts";
 import { randomSchema } from "./random_schemas.ts";
 
 const SCHEMAS = Array.from({ length: 300 }, (_, i) => randomSchema(1000 + i, 1));
@@ -56,13 +56,13 @@ slowTest("replies of the demo model to 300 schemas are valid or reach the limit"
     }))
   );
   const replies = await Promise.all(scheduler.submitAll(works).map(textOf));
-  const judges = SCHEMAS.map(judge);
+  const validators = SCHEMAS.map(schemaValidator);
   let finished = 0;
   replies.forEach(({ reason, tokens, text }, i) => {
     const at = i % SCHEMAS.length;
     if (reason === "stop") {
       finished++;
-      assert.ok(judges[at](text), `${JSON.stringify(SCHEMAS[at])}\n${text}`);
+      assert.ok(validators[at](text), `${JSON.stringify(SCHEMAS[at])}\n${text}`);
     } else {
       assert.deepEqual([reason, tokens], ["length", MAX_TOKENS]);
     }

@@ -1,4 +1,4 @@
-/** Constraints over tokens: which may come, and what a reply may begin and end with. */
+/** Constraints over tokens: which tokens are allowed, and how a reply may begin and end. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -8,17 +8,17 @@ import { TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { seeded } from "../support/random_data.ts";
 import {
+  accepts,
   allowedIds,
   byteToken,
   constrain,
   END,
+  generateText,
   isAllowed,
   ofSchema,
-  refused,
+  rejectionMessage,
   TABLE,
-  takes,
   TOKENS,
-  write,
 } from "./fixtures.ts";
 
 const utf8 = new TextEncoder();
@@ -108,7 +108,7 @@ Deno.test("banned ids and gaps are never allowed", async () => {
   }
 });
 
-Deno.test("characters that the vocabulary lacks are excluded, and a grammar without any other is rejected", async () => {
+Deno.test("characters that the vocabulary lacks are excluded, and a grammar of only such characters is rejected", async () => {
   const letters = utf8.encode('ab"{}:, \n');
   const own = createTokenConstraints(
     tokenTable({
@@ -144,7 +144,7 @@ Deno.test("an empty line is never generated, even if the grammar allows it", asy
     ] as const
   ) {
     for (let seed = 0; seed < 20; seed++) {
-      const text = await write(of, seeded(seed), 60);
+      const text = await generateText(of, seeded(seed), 60);
       assert.doesNotMatch(text ?? "", /\n\n/);
     }
   }
@@ -157,11 +157,11 @@ Deno.test("an empty line is never generated, even if the grammar allows it", asy
       { type: "grammar", ebnf: 'root ::= line+\nline ::= [a-z]* "\\n"' },
     ] as const
   ) {
-    assert.match(await refused(of), /empty line/, JSON.stringify(of));
+    assert.match(await rejectionMessage(of), /empty line/, JSON.stringify(of));
   }
 });
 
-Deno.test("the vocabulary is not touched before the first constraint, and each is worked out once", async () => {
+Deno.test("the vocabulary is not read before the first constraint, and each constraint is compiled once", async () => {
   let read = 0;
   const watched = new Proxy(TABLE, {
     get: (table, key: keyof TokenTable) => {
@@ -178,7 +178,7 @@ Deno.test("the vocabulary is not touched before the first constraint, and each i
   assert.equal(
     await (await own(choice("a"))).tokenBitmask(),
     first,
-    "the same set, not one like it",
+    "the cached mask is the same object",
   );
   await own(choice("b"));
   await own(choice("c"));
@@ -186,7 +186,7 @@ Deno.test("the vocabulary is not touched before the first constraint, and each i
   assert.equal(read, once);
 });
 
-Deno.test("two replies of one grammar do not know of each other", async () => {
+Deno.test("two replies with the same grammar are independent", async () => {
   const of: Constraint = { type: "choice", choices: ["ab", "cd"] };
   const [one, other] = [await constrain(of), await constrain(of)];
   one.accept(byteToken(0x61));
@@ -210,7 +210,7 @@ Deno.test("a long reply is unaffected by clearing the state cache", async () => 
   assert.ok(isAllowed(await constraint.tokenBitmask(), END));
   assert.ok(
     isAllowed(await other.tokenBitmask(), byteToken(0x22)),
-    "one that stood still meanwhile",
+    "a reply that did not advance meanwhile",
   );
 });
 
@@ -230,7 +230,7 @@ Deno.test("an unboundedly ambiguous grammar has bounded cost and still ends", as
       constraint.accept(byteToken(0x61));
     }
   }
-  assert.ok(await takes(ambiguous[0], "a".repeat(30) + "c".repeat(29)));
+  assert.ok(await accepts(ambiguous[0], "a".repeat(30) + "c".repeat(29)));
 });
 
 Deno.test("accepting a token that is not allowed throws", async () => {
@@ -243,9 +243,9 @@ Deno.test("accepting a token that is not allowed throws", async () => {
 
 Deno.test("choices are accepted exactly, and their number is limited", async () => {
   const of: Constraint = { type: "choice", choices: ["yes", "no", "ja", "né", "yesterday"] };
-  for (const text of of.choices) assert.ok(await takes(of, text), text);
-  for (const text of ["", "y", "yest", "n", "yesno"]) assert.ok(!await takes(of, text), text);
-  assert.match(await refused({ type: "choice", choices: [] }), /^guided_choice: /);
-  assert.match(await refused({ type: "choice", choices: Array(1001).fill("a") }), /1000/);
-  assert.match(await refused({ type: "choice", choices: ["a".repeat(40_000)] }), /32768/);
+  for (const text of of.choices) assert.ok(await accepts(of, text), text);
+  for (const text of ["", "y", "yest", "n", "yesno"]) assert.ok(!await accepts(of, text), text);
+  assert.match(await rejectionMessage({ type: "choice", choices: [] }), /^guided_choice: /);
+  assert.match(await rejectionMessage({ type: "choice", choices: Array(1001).fill("a") }), /1000/);
+  assert.match(await rejectionMessage({ type: "choice", choices: ["a".repeat(40_000)] }), /32768/);
 });

@@ -41,9 +41,9 @@ Deno.test("an endless listing is rejected", async () => {
 Deno.test("an invalid file size is an error of the hub", async () => {
   for (const size of [-1, 0.5, 2 ** 63, "5", null]) {
     const odd = listFiles(() => ({ entries: [{ ...file, size }], more: false }));
-    await assert.rejects(odd, { code: "hub_error", message: /model\.pth with a size of/ });
+    await assert.rejects(odd, { code: "hub_error", message: /invalid size .* for model\.pth/ });
   }
   const large = { oid: "1".repeat(64), size: -3 };
   const odd = listFiles(() => ({ entries: [{ ...file, lfs: large }], more: false }));
-  await assert.rejects(odd, { code: "hub_error", message: /with a size of -3/ });
+  await assert.rejects(odd, { code: "hub_error", message: /invalid size -3/ });
 });

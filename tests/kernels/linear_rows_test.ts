@@ -25,7 +25,7 @@ function cost(parts: readonly LinearPart[], { rowBlocks, threadBlocks }: RowsTil
   };
 }
 
-Deno.test("a balanced tile takes no more workgroups and wastes no more rows", () => {
+Deno.test("a balanced tile needs no more workgroups and wastes no more rows", () => {
   assert.equal(balanceTile(partsOf(192, 192, 192, 192), TILE).rowBlocks, 12);
   assert.equal(balanceTile(partsOf(672, 192), TILE).rowBlocks, 14);
   assert.equal(balanceTile(partsOf(768), TILE).rowBlocks, 16);

@@ -70,15 +70,23 @@ function setScale(parts: Parts, index: number, value: number): void {
 
 const CASES: [what: string, change: (parts: Parts) => void, message: RegExp][] = [
   ["of a newer version", (p) => p.metadata.rwkv_edge_converted = "2", /version 2, but .* reads 1/],
-  ["without a digest", (p) => delete p.metadata.source_digest, /metadata is not that of a conv/],
-  ["with a short digest", (p) => p.metadata.source_digest = "ab", /metadata is not that of a conv/],
-  ["with an epsilon of NaN", (p) => p.metadata.group_norm_eps = "x", /metadata is not that of/],
-  ["of an unknown policy", (p) => p.metadata.quant = "q5", /metadata is not that of a converted/],
-  ["without JSON", (p) => p.metadata.matrices = "{", /metadata is not that of a converted file/],
+  ["without a digest", (p) => delete p.metadata.source_digest, /conversion metadata is malformed/],
+  [
+    "with a short digest",
+    (p) => p.metadata.source_digest = "ab",
+    /conversion metadata is malformed/,
+  ],
+  [
+    "with an epsilon of NaN",
+    (p) => p.metadata.group_norm_eps = "x",
+    /conversion metadata is malformed/,
+  ],
+  ["of an unknown policy", (p) => p.metadata.quant = "q5", /conversion metadata is malformed/],
+  ["without JSON", (p) => p.metadata.matrices = "{", /conversion metadata is malformed/],
   [
     "with a type as a number",
     (p) => changeMetadata(p, "head.weight", { held: 8 }),
-    /metadata is not that of/,
+    /conversion metadata is malformed/,
   ],
   [
     "of an unknown format",
@@ -103,7 +111,7 @@ const CASES: [what: string, change: (parts: Parts) => void, message: RegExp][] =
   [
     "with no rows",
     (p) => changeMetadata(p, "head.weight", { rows: 0 }),
-    /metadata is not that of a conv/,
+    /conversion metadata is malformed/,
   ],
   ["without scales", (p) => p.tensors.delete("head.weight.scales"), /scales" is missing, F16/],
   [

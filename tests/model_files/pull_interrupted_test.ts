@@ -118,6 +118,6 @@ Deno.test("a file with a wrong hash is not listed as complete", async () => {
     assert.match(stderr, /Cannot use bad\.pth: its SHA-256 is/);
     assert.deepEqual([...await filesBelow(`${home}/models`)], []);
     assert.equal((await run("models", "--json")).stdout, "[]\n");
-    assert.match((await run("info", "--model", "bad")).stderr, /nor a pulled model of that name/);
+    assert.match((await run("info", "--model", "bad")).stderr, /no pulled model of that name/);
   });
 });

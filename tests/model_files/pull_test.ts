@@ -162,7 +162,7 @@ Deno.test("a repository with several models requires a file name and suggests a 
     assert.match(far.stderr, /no such file in a\/many; name one of\n/);
     assert.match(
       (await run("pull", "a/many", "notes.txt")).stderr,
-      /its extension is not that of a model/,
+      /it does not have the extension of a model file/,
     );
     const short = await run("pull", "0.5b");
     assert.equal(short.code, 2);

@@ -179,7 +179,7 @@ Deno.test("bias and penalties apply to a copy of the logits", () => {
   assert.deepEqual(logits, before);
 });
 
-Deno.test("banned tokens are never drawn, whatever their logits", () => {
+Deno.test("banned tokens are never drawn, regardless of their logits", () => {
   const logits = Float32Array.of(50, 1, 40, 1, -Infinity);
   const banned = Uint8Array.of(1, 0, 1, 0, 0);
   for (const change of [{}, { topP: 0.5 }, { topK: 5 }, { temperature: 5 }]) {

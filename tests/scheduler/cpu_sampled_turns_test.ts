@@ -71,7 +71,7 @@ Deno.test("a constrained turn samples only allowed tokens, alone and in a batch"
     assert.deepEqual(other, free);
     await engine.prepareConstraint({ type: "json_object" });
   }
-  assert.ok(Threes.open <= 4 * 2, "as many as there are slots");
+  assert.ok(Threes.open <= 4 * 2, `${Threes.open} constraints are open, more than one per slot`);
 });
 
 Deno.test("log probabilities do not change tokens and match the engine's logits", async () => {

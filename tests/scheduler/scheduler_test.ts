@@ -104,7 +104,7 @@ Deno.test("a cancelled turn ends after the in-flight steps with consistent state
   }
   const { reason, state, pendingTokens } = await generation.finished;
   assert.equal(reason, "cancelled");
-  // At most two more tokens came with the fifth one, and two windows were in flight.
+  // The batch of the fifth token has at most two more, and two windows were in flight.
   assert.ok(tokens.length <= 5 + 2 + 2 * 3, `${tokens.length} tokens`);
   const counts = new Map<number, number>();
   const whole = await run(scheduler, turnRequest([1, 2, 3], { counts, maxTokens: tokens.length }));
@@ -189,7 +189,7 @@ Deno.test("limits the turns of a key without blocking other keys", async () => {
   );
   turns.push(start("b"));
   await Promise.all(turns);
-  // One turn of a was there before the turns of b; then each key has a slot.
+  // One turn of a started before the turns of b; then each key has a slot.
   assert.deepEqual(order.slice(0, 2).sort(), ["a", "b"]);
   await run(scheduler, turnRequest([1], { fairnessKey: "a" }));
 });
@@ -213,7 +213,7 @@ Deno.test("each choice counts as a turn of its key, before and after the fork", 
   await Promise.all(choices("a", 3).map(({ finished }) => finished));
 });
 
-Deno.test("a turn that exceeds its timeout ends with what it has, also while waiting", async () => {
+Deno.test("a turn that exceeds its timeout ends with the tokens so far, also while waiting", async () => {
   let now = 0;
   const scheduler = new Scheduler(await engine(1), { clock: () => now += 10 });
   const slow = run(scheduler, turnRequest([1, 2], { maxTokens: 1000, timeoutMs: 500 }));

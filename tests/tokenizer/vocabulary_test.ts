@@ -15,7 +15,7 @@ function bytesOf(literal: string, length: number): number[] {
   return [...parse(`5 ${literal} ${length}\n`).tokens.get(5)!];
 }
 
-function assertRefused(text: string, message: RegExp): void {
+function assertRejected(text: string, message: RegExp): void {
   assert.throws(() => parse(text), (error: unknown) => {
     assert(error instanceof InferenceError && error.code === "invalid_vocabulary", `${error}`);
     assert.match(error.message, message);
@@ -81,43 +81,46 @@ Deno.test("all three formats give the same vocabulary", () => {
 });
 
 Deno.test("malformed files of other formats are rejected with the line or the entry", () => {
-  assertRefused("'a'\n'b'\n", /vocab\.txt, line 1: no end of text in "'a'": .*first line is '<s>'/);
-  assertRefused("'<s>'\n", /vocab\.txt: it has no tokens/);
-  assertRefused("'<s>'\n'a'\nb\n", /line 3: no literal in "b": each line is a literal/);
-  assertRefused("'<s>'\n'a'\n\n'b'\n", /line 3: no literal in ""/);
-  assertRefused("'<s>'\n'a'\nb'a'\n", /line 3: the same bytes as on line 2/);
-  assertRefused("'<s>'\n'a'\n''\n", /line 3: a token outside 1 to/);
-  assertRefused("{}", /vocab\.txt: it has no tokens/);
-  assertRefused('{"1": "a",', /vocab\.txt: it is not JSON \(.*download the vocabulary again/);
-  assertRefused(
+  assertRejected(
+    "'a'\n'b'\n",
+    /vocab\.txt, line 1: no end of text in "'a'": .*first line is '<s>'/,
+  );
+  assertRejected("'<s>'\n", /vocab\.txt: it has no tokens/);
+  assertRejected("'<s>'\n'a'\nb\n", /line 3: no literal in "b": each line is a literal/);
+  assertRejected("'<s>'\n'a'\n\n'b'\n", /line 3: no literal in ""/);
+  assertRejected("'<s>'\n'a'\nb'a'\n", /line 3: the same bytes as on line 2/);
+  assertRejected("'<s>'\n'a'\n''\n", /line 3: a token outside 1 to/);
+  assertRejected("{}", /vocab\.txt: it has no tokens/);
+  assertRejected('{"1": "a",', /vocab\.txt: it is not JSON \(.*download the vocabulary again/);
+  assertRejected(
     '{"!": 0}',
     /entry "!": a key that is not an id from 0 to 1048575 in "0": .*"33155"/,
   );
-  assertRefused('{"1048576": "a"}', /entry "1048576": a key that is not an id/);
-  assertRefused('{"model": {"type": "BPE"}}', /entry "model": a key that is not an id/);
+  assertRejected('{"1048576": "a"}', /entry "1048576": a key that is not an id/);
+  assertRejected('{"model": {"type": "BPE"}}', /entry "model": a key that is not an id/);
   for (const value of ["1", "null", "[256]", "[-1]", "[1.5]", '["a"]', '"\\ud800"']) {
-    assertRefused(`{"1": "a", "2": ${value}}`, /entry "2": neither text nor bytes/);
+    assertRejected(`{"1": "a", "2": ${value}}`, /entry "2": neither text nor bytes/);
   }
-  assertRefused('{"1": "a", "2": [97]}', /entry "2": the same bytes as in entry "1"/);
-  assertRefused('{"1": ""}', /entry "1": a token outside 1 to/);
-  assertRefused(`{"1": "${"x".repeat(5000)}"}`, /entry "1": a token outside 1 to 4096 bytes/);
+  assertRejected('{"1": "a", "2": [97]}', /entry "2": the same bytes as in entry "1"/);
+  assertRejected('{"1": ""}', /entry "1": a token outside 1 to/);
+  assertRejected(`{"1": "${"x".repeat(5000)}"}`, /entry "1": a token outside 1 to 4096 bytes/);
 });
 
 Deno.test("malformed lines are rejected with their number", () => {
   const good = "1 'a' 1\n";
-  assertRefused("", /vocab\.txt: it has no tokens/);
-  assertRefused(good + "\n" + "2 'b' 1\n", /vocab\.txt, line 2: no id/);
-  assertRefused(good + "2 'b'\n", /line 2: no id, literal and length in "2 'b'"/);
-  assertRefused(good + "x 'b' 1\n", /line 2: no id/);
-  assertRefused(good + "-2 'b' 1\n", /line 2: no id/);
-  assertRefused(good + "0 'b' 2\n", /line 2: a literal of 1 bytes/);
-  assertRefused(good + "999999999 'b' 1\n", /line 2: the id 999999999/);
-  assertRefused(good + "1 'b' 1\n", /line 2: the id 1 of an earlier line/);
-  assertRefused(good + "2 'b' 2\n", /line 2: a literal of 1 bytes/);
-  assertRefused(good + "2 'é' 1\n", /line 2: a literal of 2 bytes/);
-  assertRefused(good + "2 '' 0\n", /line 2: a token outside 1 to/);
-  assertRefused(good + `2 '${"x".repeat(300_000)}' 300000\n`, /line 2: a token outside 1 to/);
-  assertRefused(good + "2 b'a' 1\n", /line 2: the same bytes as on line 1/);
+  assertRejected("", /vocab\.txt: it has no tokens/);
+  assertRejected(good + "\n" + "2 'b' 1\n", /vocab\.txt, line 2: no id/);
+  assertRejected(good + "2 'b'\n", /line 2: no id, literal and length in "2 'b'"/);
+  assertRejected(good + "x 'b' 1\n", /line 2: no id/);
+  assertRejected(good + "-2 'b' 1\n", /line 2: no id/);
+  assertRejected(good + "0 'b' 2\n", /line 2: a literal of 1 bytes/);
+  assertRejected(good + "999999999 'b' 1\n", /line 2: the id 999999999/);
+  assertRejected(good + "1 'b' 1\n", /line 2: the id 1 of an earlier line/);
+  assertRejected(good + "2 'b' 2\n", /line 2: a literal of 1 bytes/);
+  assertRejected(good + "2 'é' 1\n", /line 2: a literal of 2 bytes/);
+  assertRejected(good + "2 '' 0\n", /line 2: a token outside 1 to/);
+  assertRejected(good + `2 '${"x".repeat(300_000)}' 300000\n`, /line 2: a token outside 1 to/);
+  assertRejected(good + "2 b'a' 1\n", /line 2: the same bytes as on line 1/);
   const literals = [
     "b",
     "'b",
@@ -136,7 +139,7 @@ Deno.test("malformed lines are rejected with their number", () => {
     "os.system('b')",
   ];
   for (const literal of literals) {
-    assertRefused(`${good}2 ${literal} 1\n`, /line 2: no literal of a Python str or bytes/);
+    assertRejected(`${good}2 ${literal} 1\n`, /line 2: no literal of a Python str or bytes/);
   }
 });
 
@@ -151,7 +154,7 @@ Deno.test("the built-in vocabulary's ids are bytes", () => {
 Deno.test("a literal is parsed up to the maximum token length", () => {
   const long = String.raw`\U00000041`.repeat(4096);
   assert.equal(parseVocabulary(`1 '${long}' 4096\n`, "test.txt").tokens.get(1)!.length, 4096);
-  assertRefused(
+  assertRejected(
     `1 '${"a".repeat(2_000_000)}' 2000000\n`,
     /line 1: a token outside 1 to 4096 bytes/,
   );

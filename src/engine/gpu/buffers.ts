@@ -153,7 +153,7 @@ export function createBuffers(
   };
 }
 
-/** What `createBuffers` would take of a device with such limits. */
+/** Returns the bytes that `createBuffers` would allocate on a device with these limits. */
 export function measureBuffers(
   limits: BufferDevice["limits"],
   model: Model,

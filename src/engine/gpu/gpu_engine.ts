@@ -114,7 +114,7 @@ export class GpuEngine implements SamplingEngine {
     const rounds: Promise<Float32Array[]>[] = [];
     let first = 0;
     do {
-      // Logits that exceed the buffer take further rounds, which run only the head.
+      // Logits that exceed the buffer need further rounds, which run only the head.
       const outputRows = input.outputRows.slice(first, first + maxOutputs);
       rounds.push(this.#logits({ ...input, outputRows }, first === 0));
       first += maxOutputs;
@@ -136,7 +136,7 @@ export class GpuEngine implements SamplingEngine {
   async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     checkGenerate(runs, steps, { ...this.info, maxSteps: this.maxSteps });
     if (runs.length === 0) return [];
-    // Runs whose token is gathered on the device come first.
+    // Runs whose token is gathered on the device must be first.
     const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
     const input = buildStepInput(ordered.map(({ slot, tokens: inputs, sample }) => {
       const tokens = inputs.length === 0 ? [GATHERED] : inputs;
@@ -266,6 +266,6 @@ function unsupportedOnDevice(): InferenceError {
   return new InferenceError(
     "unsupported_value",
     "Cannot sample on the device: constraints, log probabilities, " +
-      `${CPU_ONLY_PARAMETERS.join(" and ")} are unsupported there; use CpuSampling`,
+      `${CPU_ONLY_PARAMETERS.join(" and ")} are unsupported there; use CpuSamplingEngine`,
   );
 }

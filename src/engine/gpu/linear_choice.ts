@@ -8,7 +8,7 @@
 import { type RowsTile, SEGMENT, sharedSumCount } from "../../../kernels/linear.ts";
 import type { OpenDevice } from "../../gpu/mod.ts";
 
-/** A tile for steps of up to `tokens` tokens that no earlier choice covers. */
+/** A tile for steps of up to `tokens` tokens. In a list, the first choice that fits applies. */
 export interface LinearChoice {
   /** Maximum tokens of a step. */
   tokens: number;
@@ -19,7 +19,7 @@ export interface LinearChoice {
 /** Target number of threads per workgroup on a GPU. */
 const GPU_THREADS = 64;
 
-/** Stands for any number of tokens. */
+/** Any number of tokens. */
 const ANY = Number.MAX_SAFE_INTEGER;
 
 /** The properties of a device that choices depend on. */

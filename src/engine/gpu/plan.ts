@@ -137,9 +137,9 @@ export class GpuPlan {
   }
 
   /**
-   * Returns whether steps of one token fuse a norm with its linears into one dispatch. Each
-   * workgroup then normalizes by itself, which with many mixes costs more than a separate dispatch.
-   * A row must fit into workgroup memory together with the partial sums.
+   * Returns whether steps of one token fuse a norm with its linears into one dispatch. Every
+   * workgroup then repeats the normalization, which costs more than a separate dispatch if there are
+   * many mixes. A row must fit into workgroup memory together with the partial sums.
    */
   #canFuse({ mixes }: NormShiftOp, { linears }: LinearsOp): boolean {
     const { maxComputeWorkgroupStorageSize } = this.#device.device.limits;

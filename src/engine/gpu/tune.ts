@@ -161,7 +161,7 @@ class LinearBench {
   constructor({ device }: OpenDevice, sizes: TuningSizes) {
     const { type, maxStepTokens } = sizes;
     const deviceBuffers = new DeviceBuffers(device);
-    // Engines, too, split matrices above the device's binding limit.
+    // Engines split matrices above the device's binding limit, so only one part is measured.
     const mostRows = ({ columns }: MatrixSize) =>
       Math.floor(deviceBuffers.maxStorageBytes / matrixBytes(ROW_BLOCK, columns, type)) * ROW_BLOCK;
     const matrices = sizes.matrices.map((matrix) => (

@@ -2,7 +2,7 @@
 
 import type { FaultKind, InferenceError } from "../../core/errors.ts";
 
-/** Notifies the user of an engine's slots that they are lost. */
+/** Reports engine failures, which lose the states in all slots, to the engine's caller. */
 export interface EngineRecovery {
   /** Sets a listener for failures. All slots are lost then, and calls reject until `recover`. */
   onFault(listener: (error: InferenceError) => void): void;

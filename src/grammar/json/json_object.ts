@@ -1,4 +1,4 @@
-/** Trees for JSON objects: properties in the order of the schema, then any others it allows. */
+/** Trees for JSON objects: properties in the order of the schema, then additional ones. */
 
 import { quoted } from "../grammar_error.ts";
 import { choice, optional, repeat, sequence, text, type Tree } from "../tree.ts";

@@ -1,6 +1,6 @@
 /**
  * Compiles JSON Schema to a grammar. Every generated text is valid, but not every valid text can be
- * generated: properties come in the schema's order, and additional ones only if the schema asks.
+ * generated: properties are in the schema's order, and others only if the schema requests them.
  */
 
 import { allSubtrees } from "../analysis.ts";

@@ -1,7 +1,7 @@
 /** Structured output of a worker over HTTP. */
 
 import assert from "node:assert/strict";
-import { judge } from "../../grammar/fixtures.ts";
+import { schemaValidator } from "../../grammar/fixtures.ts";
 import { wrongSchema } from "../../grammar/wrong_schemas.ts";
 import { caseCount } from "../../support/quick.ts";
 import { chatBody, deltas, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
@@ -37,7 +37,7 @@ async function complete(worker: WorkerProcess, fields: Record<string, unknown>) 
 
 Deno.test("replies follow schemas, streamed or not, and regular expressions and grammars", async () => {
   await using worker = await startWorkerProcess(":memory:", { device: "cpu" });
-  const valid = judge(PERSON);
+  const valid = schemaValidator(PERSON);
   for (const temperature of [0, 1]) {
     const request = { ...formatOf(PERSON), temperature, seed: 3 };
     const { choices } = await complete(worker, { ...request, n: 3 });
@@ -110,5 +110,5 @@ Deno.test("an arbitrary schema is rejected or followed, and the worker keeps ser
   ];
   for (const pattern of large) await complete(worker, { ...pattern, max_tokens: 2 });
   const { choices } = await complete(worker, formatOf(PERSON));
-  assert.ok(judge(PERSON)(choices[0].message.content));
+  assert.ok(schemaValidator(PERSON)(choices[0].message.content));
 });

@@ -100,7 +100,7 @@ impl Reader for RandomModel {
     }
 }
 
-/// What a tensor's numbers are around, and how far from it they are at most.
+/// Returns the center of a tensor's random values and their maximum distance from it.
 fn distribution(name: &str, shape: &[usize]) -> (f32, f32) {
     if name.ends_with(".bias") {
         (0.0, 0.02)
@@ -119,7 +119,7 @@ fn distribution(name: &str, shape: &[usize]) -> (f32, f32) {
     }
 }
 
-/// Uniform but for a gap of a hundredth of `spread` about `middle`: so there is no denormal number.
+/// Returns uniform values, except within a hundredth of `spread` of `middle`, to avoid denormals.
 fn random(count: usize, middle: f32, spread: f32, seed: u64) -> Vec<u8> {
     let table: Vec<[u8; 2]> = (0..1 << 16)
         .map(|i| {
@@ -131,7 +131,7 @@ fn random(count: usize, middle: f32, spread: f32, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let mut bytes = Vec::with_capacity(2 * count);
     while bytes.len() < 2 * count {
-        // xorshift: four values of 16 bits a step.
+        // xorshift: four values of 16 bits per step.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;

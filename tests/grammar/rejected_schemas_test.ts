@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import { caseCount } from "../support/quick.ts";
 import { seeded } from "../support/random_data.ts";
-import { constrain, judge, ofSchema, refused, write } from "./fixtures.ts";
+import {
+  constrain,
+  generateText,
+  ofSchema,
+  rejectionMessage,
+  schemaValidator,
+} from "./fixtures.ts";
 import { wrongSchema } from "./wrong_schemas.ts";
 
 function tagged(kind: number, more: object) {
@@ -72,21 +78,27 @@ const REFUSED: [schema: unknown, message: RegExp][] = [
 
 Deno.test("unsupported schemas are rejected with the keyword and its JSON pointer", async () => {
   for (const [schema, message] of REFUSED) {
-    const actual = await refused(ofSchema(schema));
+    const actual = await rejectionMessage(ofSchema(schema));
     assert.match(actual, message);
     assert.match(actual, /^response_format: /);
   }
-  assert.match(await refused({ type: "json_schema", schema: "{" }), /not JSON/);
+  assert.match(await rejectionMessage({ type: "json_schema", schema: "{" }), /not JSON/);
   const deep = "[".repeat(30_000) + "]".repeat(30_000);
-  assert.match(await refused({ type: "json_schema", schema: `{"items":${deep}}` }), /prefixItems/);
+  assert.match(
+    await rejectionMessage({ type: "json_schema", schema: `{"items":${deep}}` }),
+    /prefixItems/,
+  );
   const nested = '{"items":'.repeat(5000) + "true" + "}".repeat(5000);
-  assert.match(await refused({ type: "json_schema", schema: nested }), /nested more than 64/);
+  assert.match(
+    await rejectionMessage({ type: "json_schema", schema: nested }),
+    /nested more than 64/,
+  );
   const longName = { properties: { ["a".repeat(5000)]: true }, additionalProperties: true };
-  assert.match(await refused(ofSchema(longName)), /4000 characters/);
+  assert.match(await rejectionMessage(ofSchema(longName)), /4000 characters/);
   const bounds = { type: "number", minimum: -1.234567890123, maximum: 9.876543210987 };
   const numbers = Array.from({ length: 390 }, (_, i) => [i, { ...bounds, minimum: i / 977 }]);
   const many = { properties: Object.fromEntries(numbers) };
-  assert.match(await refused(ofSchema(many)), /parts; the maximum is 50000/);
+  assert.match(await rejectionMessage(ofSchema(many)), /parts; the maximum is 50000/);
 });
 
 Deno.test("sizes that no text can reach cost nothing", async () => {
@@ -98,7 +110,7 @@ Deno.test("sizes that no text can reach cost nothing", async () => {
       { enum: Array.from({ length: 5000 }, (_, i) => `value ${i}`) },
     ]
   ) {
-    const text = await write(ofSchema(schema), seeded(1), 20);
+    const text = await generateText(ofSchema(schema), seeded(1), 20);
     assert.equal(text !== null, "enum" in schema);
   }
 });
@@ -106,7 +118,7 @@ Deno.test("sizes that no text can reach cost nothing", async () => {
 /** Returns `null` if the reference validator, which is stricter in some ways, rejects the schema. */
 function judgeOrNull(schema: object): ((json: string) => boolean) | null {
   try {
-    return judge(schema);
+    return schemaValidator(schema);
   } catch {
     return null;
   }
@@ -121,12 +133,12 @@ Deno.test("randomly malformed schemas are rejected or produce valid texts", asyn
     const error = await constrain(of).then(() => null, (reason) => reason);
     if (error === null) {
       counts.accepted++;
-      const text = await write(of, seeded(seed), 60);
+      const text = await generateText(of, seeded(seed), 60);
       const valid = judgeOrNull(schema);
       if (text !== null && valid !== null) assert.ok(valid(text), `${of.schema}\n${text}`);
     } else {
       counts.rejected++;
-      assert.match(await refused(of), /^response_format: /);
+      assert.match(await rejectionMessage(of), /^response_format: /);
     }
   }
   assert.ok(counts.rejected > seeds / 3 && counts.accepted > seeds / 15, JSON.stringify(counts));
