@@ -2,8 +2,8 @@
  * A client of a server that may be down, hang or restart. Every operation has a timeout, and the
  * next operation after a failure opens a new handle.
  *
- * Handles retry internally, some of them forever and even after they were closed. Operations on a
- * failed handle are therefore abandoned, and their number on each handle is limited.
+ * A handle repeats failed operations itself, some of them forever and even after it was closed. The
+ * client therefore abandons the operations of a failed handle, and limits their number per handle.
  */
 
 import { deferred } from "../../core/deferred.ts";
