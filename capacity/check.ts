@@ -109,7 +109,7 @@ for (let round = 0; round < rounds; round++) {
   calibrations.push(before = after);
 }
 
-const rows = METRICS.map(([what, held, select]) => {
+const rows = METRICS.map(([what, checked, select]) => {
   const values = pairs.map(({ measured, simulated }) => {
     const [real, simulatedValue] = [select(measured), select(simulated)];
     const ratio = real === simulatedValue ? 1 : simulatedValue / real;
@@ -118,11 +118,11 @@ const rows = METRICS.map(([what, held, select]) => {
   const ratio = summarize(values.map(({ ratio }) => ratio));
   return {
     what,
-    held,
+    checked,
     measured: values.map(({ real }) => real),
     simulated: values.map(({ simulatedValue }) => simulatedValue),
     ratio,
-    holds: !held || (ratio.median >= 1 - MAX_ERROR && ratio.median <= 1 + MAX_ERROR),
+    holds: !checked || (ratio.median >= 1 - MAX_ERROR && ratio.median <= 1 + MAX_ERROR),
   };
 });
 if (flags.json) {
@@ -159,8 +159,8 @@ if (flags.json) {
   console.log(
     "\n| median of rounds | measured | simulated | ratio (min to max) | |\n|---|---|---|---|---|",
   );
-  for (const { what, held, measured, simulated, ratio, holds } of rows) {
-    const result = held ? holds ? "pass" : "FAIL" : "";
+  for (const { what, checked, measured, simulated, ratio, holds } of rows) {
+    const result = checked ? holds ? "pass" : "FAIL" : "";
     const median = (values: readonly number[]) => roundToFourDigits(summarize(values).median);
     console.log(
       `| ${what} | ${median(measured)} | ${median(simulated)} | ` +

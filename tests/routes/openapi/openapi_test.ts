@@ -189,7 +189,7 @@ Deno.test("the check detects undocumented responses", async () => {
     documented.assertResponse("GET", "/v1/models", Response.json(body, { status }));
   const error = { message: "", type: "server_error", param: null, code: "usage" };
   await assert.rejects(said({ error }, 503), /GET \/v1\/models: usage/);
-  await assert.rejects(said({ error }, 418), /may not answer 418/);
+  await assert.rejects(said({ error }, 418), /documents no status 418/);
   await said({ error: { ...error, code: "not_ready" } }, 503);
 });
 
